@@ -1,0 +1,146 @@
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+)
+
+// The SASL mechanisms, spelled as in KafkaCluster's spec.sasl.mechanism.
+const (
+	Plain       = "Plain"
+	ScramSHA256 = "ScramSHA256"
+	ScramSHA512 = "ScramSHA512"
+)
+
+// Config says how a cluster is reached.
+type Config struct {
+	// BootstrapServers are host:port addresses, at least one.
+	BootstrapServers []string
+	// TLS is nil for plaintext. The server name is taken from each broker's
+	// address where it is empty.
+	TLS *tls.Config
+	// SASL is nil where the cluster authenticates by client certificate or not at all.
+	SASL *SASL
+	// ClientID is shown in the brokers' logs and quotas; it may be empty.
+	ClientID string
+}
+
+// SASL says how the client proves who it is.
+type SASL struct {
+	// Mechanism is Plain, ScramSHA256 or ScramSHA512.
+	Mechanism string
+	// Credentials is called at every authentication, from several goroutines,
+	// so that a rotated secret takes effect without a restart. A *Error that it
+	// returns reaches the caller of the request unchanged.
+	Credentials func(context.Context) (username, password string, err error)
+}
+
+// dialTimeout, retryTimeout and groupRetryTimeout bound how long a broker that
+// does not answer goes unnoticed: two hanging dials, or ten seconds of refused
+// ones. A request that was accepted and is never answered fails after kgo's
+// ten seconds. Group requests keep the session's time, since giving up earlier
+// costs the membership.
+const (
+	dialTimeout       = 5 * time.Second
+	retryTimeout      = 10 * time.Second
+	groupRetryTimeout = 45 * time.Second
+)
+
+// Options returns the options of a client that is neither consumer nor
+// producer yet; workers add those. The error is a *Error with reason
+// InvalidConnection.
+func (c Config) Options() ([]kgo.Opt, error) {
+	if len(c.BootstrapServers) == 0 {
+		return nil, &Error{Class: Rejected, Reason: InvalidConnection, Message: "bootstrapServers is empty"}
+	}
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(c.BootstrapServers...),
+		kgo.DialTimeout(dialTimeout),
+		kgo.RetryTimeoutFn(retryTimeoutOf),
+	}
+	if c.ClientID != "" {
+		opts = append(opts, kgo.ClientID(c.ClientID))
+	}
+	if c.TLS != nil {
+		opts = append(opts, kgo.DialTLSConfig(c.TLS))
+	}
+	if c.SASL != nil {
+		mechanism, err := c.SASL.mechanism()
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, kgo.SASL(mechanism))
+	}
+	return opts, nil
+}
+
+func retryTimeoutOf(requestKey int16) time.Duration {
+	switch kmsg.Key(requestKey) {
+	case kmsg.JoinGroup, kmsg.SyncGroup, kmsg.Heartbeat, kmsg.ConsumerGroupHeartbeat:
+		return groupRetryTimeout
+	default:
+		return retryTimeout
+	}
+}
+
+func (s *SASL) mechanism() (sasl.Mechanism, error) {
+	scramAuth := func(ctx context.Context) (scram.Auth, error) {
+		user, pass, err := s.Credentials(ctx)
+		return scram.Auth{User: user, Pass: pass}, err
+	}
+	switch s.Mechanism {
+	case Plain:
+		return plain.Plain(func(ctx context.Context) (plain.Auth, error) {
+			user, pass, err := s.Credentials(ctx)
+			return plain.Auth{User: user, Pass: pass}, err
+		}), nil
+	case ScramSHA256:
+		return scram.Sha256(scramAuth), nil
+	case ScramSHA512:
+		return scram.Sha512(scramAuth), nil
+	default:
+		return nil, &Error{
+			Class: Rejected, Reason: InvalidConnection,
+			Message: fmt.Sprintf("SASL mechanism %q is unknown; use %s, %s or %s", s.Mechanism, Plain, ScramSHA256, ScramSHA512),
+		}
+	}
+}
+
+// Cluster is a connection to a Kafka cluster under one principal. Its methods
+// are safe for concurrent use, and their errors carry a *Error (see Classify).
+type Cluster struct {
+	client *kgo.Client
+	admin  *kadm.Client
+}
+
+// Connect makes a Cluster. It does not touch the network: the first request
+// does. The error is a *Error with reason InvalidConnection.
+func Connect(config Config) (*Cluster, error) {
+	opts, err := config.Options()
+	if err != nil {
+		return nil, err
+	}
+	return newCluster(opts)
+}
+
+func newCluster(opts []kgo.Opt) (*Cluster, error) {
+	client, err := kgo.NewClient(opts...)
+	if err != nil {
+		return nil, &Error{Class: Rejected, Reason: InvalidConnection, Message: err.Error(), Err: err}
+	}
+	return &Cluster{client: client, admin: kadm.NewClient(client)}, nil
+}
+
+// Close ends all connections. Requests under way fail with a transient error.
+func (c *Cluster) Close() {
+	c.client.Close()
+}

@@ -1,0 +1,217 @@
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Class says what the caller should do about an error.
+type Class uint8
+
+const (
+	// Transient errors may pass by themselves: try again with backoff. It is
+	// the zero value, so that an error nobody judged is never final.
+	Transient Class = iota
+	// Rejected means that the same request will be refused again until
+	// somebody changes the spec, the cluster or the operator's rights.
+	Rejected
+)
+
+// String returns "Transient" or "Rejected".
+func (c Class) String() string {
+	if c == Rejected {
+		return "Rejected"
+	}
+	return "Transient"
+}
+
+// Reasons, fit for the reason of a condition.
+const (
+	// Unreachable: no broker could be talked to.
+	Unreachable = "Unreachable"
+	// Unauthorized: authentication failed, or the principal lacks an ACL.
+	Unauthorized = "Unauthorized"
+	// AuthorizerDisabled: the cluster has no authorizer, so there are no ACLs.
+	AuthorizerDisabled = "AuthorizerDisabled"
+	// InvalidConnection: the Config cannot be used.
+	InvalidConnection = "InvalidConnection"
+	// InvalidConfig: Kafka refused a topic's config key or value.
+	InvalidConfig = "InvalidConfig"
+	// InvalidTopicName: Kafka refused the name of a topic.
+	InvalidTopicName = "InvalidTopicName"
+	// InvalidPartitions: Kafka refused the number of partitions.
+	InvalidPartitions = "InvalidPartitions"
+	// InvalidReplicationFactor: more replicas than brokers, or fewer than one.
+	InvalidReplicationFactor = "InvalidReplicationFactor"
+	// PolicyViolation: a policy of the cluster forbids the request.
+	PolicyViolation = "PolicyViolation"
+	// TopicNotFound: the topic does not exist, or not on this broker yet.
+	TopicNotFound = "TopicNotFound"
+	// TopicDeletionDisabled: the brokers run with delete.topic.enable=false.
+	TopicDeletionDisabled = "TopicDeletionDisabled"
+	// UnsupportedVersion: the brokers are too old for the request.
+	UnsupportedVersion = "UnsupportedVersion"
+	// InvalidRequest: Kafka refused the request for a reason of its own.
+	InvalidRequest = "InvalidRequest"
+	// PartitionsNotShrinkable: the topic has more partitions than the spec.
+	PartitionsNotShrinkable = "PartitionsNotShrinkable"
+	// ReplicasImmutable: the topic has another number of replicas than the spec.
+	ReplicasImmutable = "ReplicasImmutable"
+	// KafkaError: anything else that Kafka or the client reported.
+	KafkaError = "KafkaError"
+)
+
+// Error is what went wrong with a cluster, decided once, here.
+type Error struct {
+	Class Class
+	// Reason is CamelCase, fit for a condition: one of the constants above, or
+	// what SASL.Credentials chose.
+	Reason string
+	// Message is one sentence that says what was being done and what Kafka
+	// answered, in Kafka's own words where it sent some. No secrets.
+	Message string
+	// Err is the cause; nil where the package itself refused.
+	Err error
+}
+
+// Error returns the message.
+func (e *Error) Error() string { return e.Message }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Classify says what err means. It returns nil for nil, the *Error that err
+// wraps if there is one (the first, where several are joined), and otherwise
+// decides by the errors' types and codes, never by their text. What it does
+// not know is Transient.
+func Classify(err error) *Error {
+	if err == nil {
+		return nil
+	}
+	if classified, ok := errors.AsType[*Error](err); ok {
+		return classified
+	}
+	class, reason := judge(err)
+	return &Error{Class: class, Reason: reason, Message: describe(err), Err: err}
+}
+
+// verdicts judge Kafka's error codes that mean more than "try again".
+//
+// UNKNOWN_TOPIC_OR_PARTITION counts as retriable in kerr, which is right right
+// after a creation; the calls for which absence is an answer test it first.
+var verdicts = map[*kerr.Error]struct {
+	class  Class
+	reason string
+}{
+	kerr.SaslAuthenticationFailed:           {Rejected, Unauthorized},
+	kerr.UnsupportedSaslMechanism:           {Rejected, Unauthorized},
+	kerr.IllegalSaslState:                   {Rejected, Unauthorized},
+	kerr.ClusterAuthorizationFailed:         {Rejected, Unauthorized},
+	kerr.TopicAuthorizationFailed:           {Rejected, Unauthorized},
+	kerr.GroupAuthorizationFailed:           {Rejected, Unauthorized},
+	kerr.TransactionalIDAuthorizationFailed: {Rejected, Unauthorized},
+	kerr.SecurityDisabled:                   {Rejected, AuthorizerDisabled},
+	kerr.InvalidConfig:                      {Rejected, InvalidConfig},
+	kerr.InvalidTopicException:              {Rejected, InvalidTopicName},
+	kerr.InvalidPartitions:                  {Rejected, InvalidPartitions},
+	kerr.InvalidReplicationFactor:           {Rejected, InvalidReplicationFactor},
+	kerr.PolicyViolation:                    {Rejected, PolicyViolation},
+	kerr.TopicDeletionDisabled:              {Rejected, TopicDeletionDisabled},
+	kerr.UnsupportedVersion:                 {Rejected, UnsupportedVersion},
+	kerr.InvalidRequest:                     {Rejected, InvalidRequest},
+	kerr.UnknownTopicOrPartition:            {Transient, TopicNotFound},
+	kerr.UnknownTopicID:                     {Transient, TopicNotFound},
+	kerr.BrokerNotAvailable:                 {Transient, Unreachable},
+	kerr.NetworkException:                   {Transient, Unreachable},
+	kerr.RequestTimedOut:                    {Transient, Unreachable},
+}
+
+func judge(err error) (Class, string) {
+	if code, ok := errors.AsType[*kerr.Error](err); ok {
+		if verdict, ok := verdicts[code]; ok {
+			return verdict.class, verdict.reason
+		}
+		return Transient, KafkaError
+	}
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return Transient, Unreachable
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return Transient, Unreachable
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return Transient, Unreachable
+	}
+	for _, broken := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, kgo.ErrClientClosed, context.DeadlineExceeded} {
+		if errors.Is(err, broken) {
+			return Transient, Unreachable
+		}
+	}
+	return Transient, KafkaError
+}
+
+// describe is the error's text without what changes from one attempt to the
+// next: a condition must not change while the situation is the same.
+func describe(err error) string {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		stable := *op
+		stable.Source = nil // the local port
+		return stable.Error()
+	}
+	return err.Error()
+}
+
+// action is a request in words, for the message of its failure.
+type action struct {
+	// doing is what was being done, with the object's name: "create topic a".
+	doing string
+	// needs is the ACL that the request needs: "CREATE on Topic a".
+	needs string
+}
+
+// failed classifies the failure of a whole request; nil for nil.
+func (a action) failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return a.classify(err, describe(err))
+}
+
+// refused classifies the code of one item of a response; nil for code 0.
+// brokerMessage is Kafka's own explanation, kept where there is one.
+func (a action) refused(code int16, brokerMessage *string) error {
+	err := kerr.TypedErrorForCode(code)
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	if brokerMessage != nil && *brokerMessage != "" {
+		text = fmt.Sprintf("%s: %s", err.Message, *brokerMessage)
+	}
+	return a.classify(err, text)
+}
+
+func (a action) classify(err error, text string) error {
+	if classified, ok := errors.AsType[*Error](err); ok {
+		text = classified.Message
+		return &Error{Class: classified.Class, Reason: classified.Reason, Message: a.doing + ": " + text, Err: err}
+	}
+	class, reason := judge(err)
+	if a.needs != "" && isAuthorization(err) {
+		text = fmt.Sprintf("Weir's principal needs %s (%s)", a.needs, text)
+	}
+	return &Error{Class: class, Reason: reason, Message: a.doing + ": " + text, Err: err}
+}
+
+func isAuthorization(err error) bool {
+	return errors.Is(err, kerr.ClusterAuthorizationFailed) ||
+		errors.Is(err, kerr.TopicAuthorizationFailed) ||
+		errors.Is(err, kerr.GroupAuthorizationFailed)
+}
