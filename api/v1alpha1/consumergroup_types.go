@@ -1,0 +1,225 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// ConsumerGroup is the contract for a reader: who reads what, how far behind it may be, and what happens to
+// records that it fails on. Kafka's group itself is created by its clients.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:categories=weir,shortName=cg
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Lagging",type=string,JSONPath=`.status.conditions[?(@.type=="Lagging")].status`
+// +kubebuilder:printcolumn:name="Lag",type=integer,JSONPath=`.status.lag.records`
+// +kubebuilder:printcolumn:name="Seconds",type=integer,JSONPath=`.status.lag.timeSeconds`
+// +kubebuilder:printcolumn:name="Dead-Letters",type=integer,JSONPath=`.status.deadLetters.depth`
+// +kubebuilder:printcolumn:name="State",type=string,priority=1,JSONPath=`.status.state`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type ConsumerGroup struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec is what the team wants.
+	// +required
+	Spec ConsumerGroupSpec `json:"spec"`
+	// Status is what Weir sees.
+	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
+	Status ConsumerGroupStatus `json:"status,omitempty"`
+}
+
+// ConsumerGroupSpec says who reads what, and how far behind it may be.
+// +kubebuilder:validation:XValidation:rule="has(self.clusterRef) == has(oldSelf.clusterRef) && (!has(self.clusterRef) || self.clusterRef == oldSelf.clusterRef)",fieldPath=".clusterRef",message="clusterRef is immutable: delete this resource and create it for the other cluster"
+// +kubebuilder:validation:XValidation:rule="has(self.groupId) == has(oldSelf.groupId) && (!has(self.groupId) || self.groupId == oldSelf.groupId)",fieldPath=".groupId",message="groupId is immutable: the group's offsets and dead letters are kept under it"
+type ConsumerGroupSpec struct {
+	// Suspend stops Weir from touching anything for this group. Grants and topics stay as they are.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+
+	// ClusterRef names the KafkaCluster; absent means the one annotated weir.dev/is-default-cluster: "true". Immutable.
+	// +optional
+	ClusterRef *ClusterReference `json:"clusterRef,omitempty"`
+
+	// GroupID is the group.id that the clients use; absent means this resource's name. Immutable.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=200
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z0-9._-]+$')",message="groupId may have letters, digits, '.', '_' and '-' only, since topics are named after it"
+	GroupID string `json:"groupId,omitempty"`
+
+	// Principal that the clients authenticate as: "User:billing". Weir grants it READ on the group and on the topics,
+	// and what the dead letter policy needs.
+	// +required
+	// +kubebuilder:validation:MinLength=6
+	// +kubebuilder:validation:MaxLength=249
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('User:') && self != 'User:*'",message="must be of the form User:<name>, and not User:*"
+	Principal string `json:"principal"`
+
+	// Topics that the group reads: Topic resources. Those in another namespace must allow it in spec.allowedConsumers.
+	// +required
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=100
+	// +listType=atomic
+	Topics []TopicReference `json:"topics"`
+
+	// Lag is how far behind the group may be.
+	// +optional
+	Lag LagObjective `json:"lag,omitempty"`
+
+	// Alerts renders a PrometheusRule, where the cluster has that kind.
+	// +optional
+	// +kubebuilder:default={}
+	Alerts Alerts `json:"alerts,omitempty"`
+
+	// DeadLetterPolicyRef names the DeadLetterPolicy, in this namespace, for records that the group fails on. Weir
+	// then makes the topics <groupId>.failed, .retry, .wait.1 to n and .dlt.
+	// +optional
+	DeadLetterPolicyRef *LocalReference `json:"deadLetterPolicyRef,omitempty"`
+}
+
+// LagObjective is how far behind a group may be. Without maxTime and maxRecords, lag is shown and never judged.
+// +kubebuilder:validation:XValidation:rule="!has(self.maxTime) || duration(self.maxTime) >= duration('1s')",fieldPath=".maxTime",message="maxTime must be at least 1s"
+// +kubebuilder:validation:XValidation:rule="!has(self.for) || duration(self.for) >= duration('0s')",fieldPath=".for",message="for cannot be negative"
+// +kubebuilder:validation:XValidation:rule="!has(self.for) || has(self.maxTime) || has(self.maxRecords)",fieldPath=".for",message="for needs maxTime or maxRecords"
+type LagObjective struct {
+	// MaxTime: no unread record may be older than this.
+	// +optional
+	MaxTime *metav1.Duration `json:"maxTime,omitempty"`
+	// MaxRecords: no more unread records than this, over all partitions.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	MaxRecords *int64 `json:"maxRecords,omitempty"`
+	// For is how long the objective must be missed before Lagging turns True; absent means at once.
+	// +optional
+	For *metav1.Duration `json:"for,omitempty"`
+}
+
+// Alerts renders alerting rules.
+type Alerts struct {
+	// Enabled renders a PrometheusRule named after this resource.
+	// +optional
+	// +kubebuilder:default=true
+	Enabled *bool `json:"enabled,omitempty"`
+	// Labels added to every alert.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^[a-zA-Z_][a-zA-Z0-9_]{0,127}$'))",message="keys are Prometheus label names: letters, digits and _"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(self[k]) <= 1024)",message="values are at most 1024 characters"
+	// +kubebuilder:validation:XValidation:rule="!('severity' in self) && !('alertname' in self)",message="severity is set by alerts.severity, and alertname by Weir"
+	Labels map[string]string `json:"labels,omitempty"`
+	// Severity of the alerts.
+	// +optional
+	// +kubebuilder:default={}
+	Severity AlertSeverity `json:"severity,omitempty"`
+	// RunbookURL is the annotation runbook_url of every alert; absent means Weir's own runbook.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^https?://.+`
+	RunbookURL string `json:"runbookURL,omitempty"`
+}
+
+// AlertSeverity is the label "severity" of the alerts.
+type AlertSeverity struct {
+	// Lag is the severity of a missed lag objective.
+	// +optional
+	// +kubebuilder:default=warning
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Lag string `json:"lag,omitempty"`
+}
+
+// ConsumerGroupStatus is what Weir sees of a group.
+type ConsumerGroupStatus struct {
+	// ObservedGeneration is the generation that the conditions speak of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Conditions: Ready, Lagging, and while they are True Reconciling or Stalled.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// GroupID in Kafka, from the time when this resource owns it.
+	// +optional
+	GroupID string `json:"groupId,omitempty"`
+	// State of the group in Kafka: Stable, Empty, …; empty if no client has used it yet.
+	// +optional
+	State string `json:"state,omitempty"`
+	// Type of the group in Kafka: Classic, Consumer or Share.
+	// +optional
+	Type string `json:"type,omitempty"`
+	// Members of the group.
+	// +optional
+	Members int32 `json:"members,omitempty"`
+	// Lag over all topics. Rounded, and written at most once a minute unless a condition changes.
+	// +optional
+	Lag *Lag `json:"lag,omitempty"`
+	// Worst is the partition that is furthest behind.
+	// +optional
+	Worst *PartitionLag `json:"worst,omitempty"`
+	// Topics that the group reads.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=128
+	Topics []TopicLag `json:"topics,omitempty"`
+	// DeadLetters of the group, where it has a policy.
+	// +optional
+	DeadLetters *DeadLetterStatus `json:"deadLetters,omitempty"`
+	// ManagedBindings are the ACL bindings that Weir has made, and removes when nothing needs them any more.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32768
+	ManagedBindings []string `json:"managedBindings,omitempty"`
+}
+
+// Lag is how far behind a reader is.
+type Lag struct {
+	// Records that are unread.
+	// +required
+	Records int64 `json:"records"`
+	// TimeSeconds is the age of the oldest unread record; absent while unknown.
+	// +optional
+	TimeSeconds *int64 `json:"timeSeconds,omitempty"`
+}
+
+// TopicLag is how far behind a reader is on one topic.
+type TopicLag struct {
+	// Topic in Kafka.
+	// +required
+	Topic string `json:"topic"`
+	Lag   `json:",inline"`
+}
+
+// PartitionLag is how far behind a reader is on one partition.
+type PartitionLag struct {
+	// Topic in Kafka.
+	// +required
+	Topic string `json:"topic"`
+	// Partition of the topic.
+	// +required
+	Partition int32 `json:"partition"`
+	Lag       `json:",inline"`
+}
+
+// DeadLetterStatus is what waits in a dead letter topic.
+type DeadLetterStatus struct {
+	// Topic that holds the dead letters.
+	// +required
+	Topic string `json:"topic"`
+	// Depth is the number of records in it; absent while unknown.
+	// +optional
+	Depth *int64 `json:"depth,omitempty"`
+	// WaitTopics is the number of wait topics that exist for this group. It does not shrink while there is a
+	// policy, so that a shorter schedule strands no record.
+	// +optional
+	WaitTopics int32 `json:"waitTopics,omitempty"`
+}
+
+// ConsumerGroupList is a list of ConsumerGroups.
+// +kubebuilder:object:root=true
+type ConsumerGroupList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []ConsumerGroup `json:"items"`
+}

@@ -1,0 +1,70 @@
+package v1alpha1
+
+// Annotations and the finalizer.
+const (
+	// DefaultClusterAnnotation, set to "true" on one KafkaCluster, makes it
+	// the cluster of every resource without spec.clusterRef.
+	DefaultClusterAnnotation = "weir.dev/is-default-cluster"
+	// ForceDeleteAnnotation, set to "true" on a resource that is being
+	// deleted, lets it go without the clean-up in Kafka.
+	ForceDeleteAnnotation = "weir.dev/force-delete"
+	// Finalizer is held by every resource that owns something in Kafka.
+	Finalizer = "weir.dev/finalizer"
+)
+
+// Condition types. Ready is always present; Reconciling and Stalled only while
+// True, and never together.
+const (
+	ConditionReady              = "Ready"
+	ConditionReconciling        = "Reconciling"
+	ConditionStalled            = "Stalled"
+	ConditionAccessEnforced     = "AccessEnforced"     // Topic
+	ConditionBacklogged         = "Backlogged"         // OutboxRelay
+	ConditionLagging            = "Lagging"            // ConsumerGroup
+	ConditionDeadLettersPresent = "DeadLettersPresent" // DeadLetterPolicy
+)
+
+// Reasons that more than one kind uses.
+const (
+	ReasonReady            = "Ready"
+	ReasonSuspended        = "Suspended"
+	ReasonDeleting         = "Deleting"
+	ReasonProgressing      = "Progressing"
+	ReasonConflict         = "Conflict"
+	ReasonNameConflict     = "NameConflict"
+	ReasonSecretNotFound   = "SecretNotFound"
+	ReasonSecretInvalid    = "SecretInvalid"
+	ReasonClusterNotFound  = "ClusterNotFound"
+	ReasonClusterNotReady  = "ClusterNotReady"
+	ReasonNamespaceRefused = "NamespaceRefused"
+	ReasonTopicNotFound    = "TopicNotFound"
+	ReasonTopicNotReady    = "TopicNotReady"
+	ReasonNotAllowed       = "NotAllowed"
+	ReasonInUse            = "InUse"
+	ReasonPolicyNotFound   = "PolicyNotFound"
+	ReasonPolicyNotReady   = "PolicyNotReady"
+)
+
+// Reasons of KafkaCluster.
+const (
+	ReasonConnected         = "Connected"
+	ReasonUnreachable       = "Unreachable"
+	ReasonUnauthorized      = "Unauthorized"
+	ReasonClusterIDMismatch = "ClusterIdMismatch"
+)
+
+// Reasons of the conditions that one kind has.
+const (
+	ReasonEnforced           = "Enforced"           // AccessEnforced=True
+	ReasonAuthorizerDisabled = "AuthorizerDisabled" // AccessEnforced=False
+	ReasonWithinObjective    = "WithinObjective"    // Lagging=False
+	ReasonTimeLag            = "TimeLag"            // Lagging=True: an unread record is older than lag.maxTime
+	ReasonRecordLag          = "RecordLag"          // Lagging=True: more unread records than lag.maxRecords
+	ReasonLagUnknown         = "LagUnknown"         // Lagging=Unknown
+	ReasonDeadLetters        = "DeadLetters"        // DeadLettersPresent=True
+	ReasonNoDeadLetters      = "NoDeadLetters"      // DeadLettersPresent=False
+	ReasonKeepingUp          = "KeepingUp"          // Backlogged=False
+	ReasonRowsWaiting        = "RowsWaiting"        // Backlogged=True
+	ReasonBacklogUnknown     = "BacklogUnknown"     // Backlogged=Unknown
+	ReasonInvalidSchedule    = "InvalidSchedule"    // DeadLetterPolicy Stalled
+)

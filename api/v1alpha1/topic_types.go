@@ -1,0 +1,206 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// TopicConfig maps Kafka's topic configuration keys to values, as Kafka writes them.
+// +kubebuilder:validation:MaxProperties=64
+// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^[a-z][a-zA-Z0-9._-]{0,127}$'))",message="keys are Kafka's topic configuration names, such as retention.ms"
+// +kubebuilder:validation:XValidation:rule="self.all(k, size(self[k]) <= 4096)",message="values are at most 4096 characters"
+type TopicConfig map[string]string
+
+// DeletionPolicy says what becomes of data when its resource is deleted.
+// +kubebuilder:validation:Enum=Retain;Delete
+type DeletionPolicy string
+
+// The policies.
+const (
+	// Retain keeps the topic and its records.
+	Retain DeletionPolicy = "Retain"
+	// DeleteData deletes the topic and its records.
+	DeleteData DeletionPolicy = "Delete"
+)
+
+// Right is what a principal may do with a topic.
+// +kubebuilder:validation:Enum=Produce;Consume
+type Right string
+
+// The rights.
+const (
+	Produce Right = "Produce"
+	Consume Right = "Consume"
+)
+
+// Topic is a topic in Kafka: its partitions, its configuration, and who may write and read it.
+//
+// A topic that exists already is adopted. Deleting the resource keeps the topic and its records, unless
+// spec.deletionPolicy says otherwise.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:categories=weir,shortName=wt
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Topic",type=string,JSONPath=`.status.topicName`
+// +kubebuilder:printcolumn:name="Partitions",type=integer,JSONPath=`.status.partitions`
+// +kubebuilder:printcolumn:name="Replicas",type=integer,JSONPath=`.status.replicas`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type Topic struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec is what the team wants.
+	// +optional
+	Spec TopicSpec `json:"spec,omitempty"`
+	// Status is what Weir sees.
+	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
+	Status TopicStatus `json:"status,omitempty"`
+}
+
+// TopicSpec says what a topic is and who may use it.
+// +kubebuilder:validation:XValidation:rule="has(self.clusterRef) == has(oldSelf.clusterRef) && (!has(self.clusterRef) || self.clusterRef == oldSelf.clusterRef)",fieldPath=".clusterRef",message="clusterRef is immutable: delete this resource (the topic stays) and create it for the other cluster"
+// +kubebuilder:validation:XValidation:rule="has(self.topicName) == has(oldSelf.topicName) && (!has(self.topicName) || self.topicName == oldSelf.topicName)",fieldPath=".topicName",message="topicName is immutable: Kafka cannot rename a topic"
+// +kubebuilder:validation:XValidation:rule="!has(self.partitions) || !has(oldSelf.partitions) || self.partitions >= oldSelf.partitions",fieldPath=".partitions",message="partitions cannot shrink: Kafka cannot remove partitions"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.replicas) || (has(self.replicas) && self.replicas == oldSelf.replicas)",fieldPath=".replicas",message="replicas is immutable once set"
+type TopicSpec struct {
+	// Suspend stops Weir from touching the topic. Deleting a suspended Topic never deletes data.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+
+	// ClusterRef names the KafkaCluster; absent means the one annotated weir.dev/is-default-cluster: "true". Immutable.
+	// +optional
+	ClusterRef *ClusterReference `json:"clusterRef,omitempty"`
+
+	// TopicName is the topic's name in Kafka. Absent means "<namespace>.<name>", or "<name>" where the cluster's
+	// topicNaming is Free. Immutable.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=249
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z0-9._-]+$')",message="topicName may have letters, digits, '.', '_' and '-' only"
+	// +kubebuilder:validation:XValidation:rule="self != '.' && self != '..'",message="topicName cannot be '.' or '..'"
+	TopicName string `json:"topicName,omitempty"`
+
+	// Partitions of the topic. Absent means that Weir does not manage them; a new topic gets the cluster's default.
+	// They can grow, which moves keys to other partitions, and never shrink.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	Partitions *int32 `json:"partitions,omitempty"`
+
+	// Replicas of each partition. Absent means that Weir does not manage them; a new topic gets the cluster's
+	// default. Immutable once set.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=32
+	Replicas *int32 `json:"replicas,omitempty"`
+
+	// Config holds the topic configuration that Weir manages, by Kafka's keys. Keys that are not here are not
+	// touched; a key that leaves is reset to the broker's default if Weir had set it.
+	// +optional
+	Config TopicConfig `json:"config,omitempty"`
+
+	// DeletionPolicy says what becomes of the topic when this resource is deleted: Retain keeps it with its records,
+	// Delete deletes it once no ConsumerGroup and no OutboxRelay refers to it.
+	// +optional
+	// +kubebuilder:default=Retain
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+
+	// Access says which principals may do what on this topic. ConsumerGroups and OutboxRelays that refer to this
+	// Topic bring their own grants and need no entry.
+	// +optional
+	// +kubebuilder:validation:MaxItems=128
+	// +listType=atomic
+	Access []Access `json:"access,omitempty"`
+
+	// AllowedConsumers says whose ConsumerGroups may read this topic.
+	// +optional
+	// +kubebuilder:default={}
+	AllowedConsumers AllowedNamespaces `json:"allowedConsumers,omitempty"`
+
+	// AllowedProducers says whose OutboxRelays may publish to this topic.
+	// +optional
+	// +kubebuilder:default={}
+	AllowedProducers AllowedNamespaces `json:"allowedProducers,omitempty"`
+}
+
+// Access grants rights on a topic to a principal.
+// +kubebuilder:validation:XValidation:rule="!has(self.groups) || self.allow.exists(r, r == 'Consume')",fieldPath=".groups",message="groups needs allow to contain Consume"
+// +kubebuilder:validation:XValidation:rule="!has(self.transactionalIds) || self.allow.exists(r, r == 'Produce')",fieldPath=".transactionalIds",message="transactionalIds needs allow to contain Produce"
+type Access struct {
+	// Principal as Kafka's ACLs write it: "User:checkout"; "User:*" is everybody.
+	// +required
+	// +kubebuilder:validation:MinLength=6
+	// +kubebuilder:validation:MaxLength=249
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('User:')",message="principal must be of the form User:<name>"
+	Principal string `json:"principal"`
+	// Allow is Produce (WRITE and DESCRIBE on the topic), Consume (READ and DESCRIBE on the topic), or both.
+	// +required
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	// +listType=set
+	Allow []Right `json:"allow"`
+	// Groups are consumer groups that the principal may use (READ); a trailing * is a prefix.
+	// +optional
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=249
+	// +kubebuilder:validation:items:Pattern=`^[^*]*\*?$`
+	// +listType=set
+	Groups []string `json:"groups,omitempty"`
+	// TransactionalIDs that the principal may use (WRITE and DESCRIBE); a trailing * is a prefix.
+	// +optional
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=249
+	// +kubebuilder:validation:items:Pattern=`^[^*]*\*?$`
+	// +listType=set
+	TransactionalIDs []string `json:"transactionalIds,omitempty"`
+}
+
+// TopicStatus is what Weir sees of a topic.
+type TopicStatus struct {
+	// ObservedGeneration is the generation that the conditions speak of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Conditions: Ready, AccessEnforced, and while they are True Reconciling or Stalled.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// TopicName is the topic's name in Kafka, from the time when this resource owns it.
+	// +optional
+	TopicName string `json:"topicName,omitempty"`
+	// TopicID is Kafka's identity of the topic; a topic that was deleted and created again has another one.
+	// +optional
+	TopicID string `json:"topicId,omitempty"`
+	// Partitions that the topic has.
+	// +optional
+	Partitions int32 `json:"partitions,omitempty"`
+	// Replicas that the topic's partitions have.
+	// +optional
+	Replicas int32 `json:"replicas,omitempty"`
+	// ManagedConfig are the configuration keys that Weir has set, and resets when they leave the spec.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	ManagedConfig []string `json:"managedConfig,omitempty"`
+	// Bindings is the number of ACL bindings that this resource needs.
+	// +optional
+	Bindings int32 `json:"bindings,omitempty"`
+	// ManagedBindings are the ACL bindings that Weir has made, and removes when nothing needs them any more.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32768
+	ManagedBindings []string `json:"managedBindings,omitempty"`
+}
+
+// TopicList is a list of Topics.
+// +kubebuilder:object:root=true
+type TopicList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Topic `json:"items"`
+}
