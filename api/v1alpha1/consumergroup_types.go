@@ -140,6 +140,9 @@ type ConsumerGroupStatus struct {
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Cluster is the KafkaCluster that this resource lives on. It stays the same when another one becomes the default.
+	// +optional
+	Cluster string `json:"cluster,omitempty"`
 	// GroupID in Kafka, from the time when this resource owns it.
 	// +optional
 	GroupID string `json:"groupId,omitempty"`

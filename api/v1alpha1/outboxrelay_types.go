@@ -254,6 +254,9 @@ type OutboxRelayStatus struct {
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Cluster is the KafkaCluster that this resource lives on. It stays the same when another one becomes the default.
+	// +optional
+	Cluster string `json:"cluster,omitempty"`
 	// CaptureMode in use.
 	// +optional
 	CaptureMode CaptureMode `json:"captureMode,omitempty"`

@@ -170,6 +170,9 @@ type TopicStatus struct {
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Cluster is the KafkaCluster that this resource lives on. It stays the same when another one becomes the default.
+	// +optional
+	Cluster string `json:"cluster,omitempty"`
 	// TopicName is the topic's name in Kafka, from the time when this resource owns it.
 	// +optional
 	TopicName string `json:"topicName,omitempty"`
