@@ -120,6 +120,15 @@ func (s *SASL) mechanism() (sasl.Mechanism, error) {
 type Cluster struct {
 	client *kgo.Client
 	admin  *kadm.Client
+
+	observes coalescer[string, Topic]
+	creates  coalescer[topicChanges, done]
+	grows    coalescer[topicChanges, done]
+	alters   coalescer[topicChanges, done]
+	deletes  coalescer[topicChanges, done]
+	lists    coalescer[struct{}, map[Binding]struct{}]
+	adds     coalescer[[]Binding, []error]
+	removes  coalescer[[]Binding, []error]
 }
 
 // Connect makes a Cluster. It does not touch the network: the first request
@@ -137,10 +146,25 @@ func newCluster(opts []kgo.Opt) (*Cluster, error) {
 	if err != nil {
 		return nil, &Error{Class: Rejected, Reason: InvalidConnection, Message: err.Error(), Err: err}
 	}
-	return &Cluster{client: client, admin: kadm.NewClient(client)}, nil
+	c := &Cluster{client: client, admin: kadm.NewClient(client)}
+	c.observes.run = c.observe
+	c.creates.run = c.createTopics
+	c.grows.run = c.growTopics
+	c.alters.run = c.alterTopics
+	c.deletes.run = c.deleteTopics
+	c.lists.run = c.listBindings
+	c.adds.run = c.addBindings
+	c.removes.run = c.removeBindings
+	return c, nil
 }
 
-// Close ends all connections. Requests under way fail with a transient error.
+// Close ends all connections and waits for the requests under way, which fail
+// with a transient error, as later calls do.
 func (c *Cluster) Close() {
 	c.client.Close()
+	for _, batches := range []interface{ close() }{
+		&c.observes, &c.creates, &c.grows, &c.alters, &c.deletes, &c.lists, &c.adds, &c.removes,
+	} {
+		batches.close()
+	}
 }

@@ -1,12 +1,15 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"slices"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -168,6 +171,28 @@ func describe(err error) string {
 	return err.Error()
 }
 
+// refusal is Kafka's answer for one item of a request: the code, and Kafka's
+// own words where it sent some.
+type refusal struct {
+	code  *kerr.Error
+	words string
+}
+
+func (r *refusal) Error() string { return r.code.Message + ": " + r.words }
+func (r *refusal) Unwrap() error { return r.code }
+
+// codeError returns nil for code 0, otherwise a *refusal.
+func codeError(code int16, words *string) error {
+	err := kerr.TypedErrorForCode(code)
+	if err == nil {
+		return nil
+	}
+	if words == nil || *words == "" {
+		return &refusal{err, err.Description}
+	}
+	return &refusal{err, *words}
+}
+
 // action is a request in words, for the message of its failure.
 type action struct {
 	// doing is what was being done, with the object's name: "create topic a".
@@ -176,42 +201,53 @@ type action struct {
 	needs string
 }
 
-// failed classifies the failure of a whole request; nil for nil.
+// failed returns err as a *Error that says what was being done; nil for nil.
 func (a action) failed(err error) error {
 	if err == nil {
 		return nil
 	}
-	return a.classify(err, describe(err))
-}
-
-// refused classifies the code of one item of a response; nil for code 0.
-// brokerMessage is Kafka's own explanation, kept where there is one.
-func (a action) refused(code int16, brokerMessage *string) error {
-	err := kerr.TypedErrorForCode(code)
-	if err == nil {
-		return nil
-	}
-	text := err.Error()
-	if brokerMessage != nil && *brokerMessage != "" {
-		text = fmt.Sprintf("%s: %s", err.Message, *brokerMessage)
-	}
-	return a.classify(err, text)
-}
-
-func (a action) classify(err error, text string) error {
-	if classified, ok := errors.AsType[*Error](err); ok {
-		text = classified.Message
-		return &Error{Class: classified.Class, Reason: classified.Reason, Message: a.doing + ": " + text, Err: err}
-	}
-	class, reason := judge(err)
+	is := Classify(err)
+	message := is.Message
 	if a.needs != "" && isAuthorization(err) {
-		text = fmt.Sprintf("Weir's principal needs %s (%s)", a.needs, text)
+		message = fmt.Sprintf("Weir's principal needs %s (%s)", a.needs, message)
 	}
-	return &Error{Class: class, Reason: reason, Message: a.doing + ": " + text, Err: err}
+	return &Error{Class: is.Class, Reason: is.Reason, Message: a.doing + ": " + message, Err: err}
+}
+
+// refused returns what one item's code and Kafka's own words say; nil for code 0.
+func (a action) refused(code int16, words *string) error {
+	return a.failed(codeError(code, words))
 }
 
 func isAuthorization(err error) bool {
 	return errors.Is(err, kerr.ClusterAuthorizationFailed) ||
 		errors.Is(err, kerr.TopicAuthorizationFailed) ||
 		errors.Is(err, kerr.GroupAuthorizationFailed)
+}
+
+// together makes one error of the failures of independent steps; nil where
+// there are none. It is transient while any of them is, so that what may pass
+// is tried again soon, and says them all.
+func together(errs []error) error {
+	var failures []*Error
+	for _, err := range errs {
+		if err != nil {
+			failures = append(failures, Classify(err))
+		}
+	}
+	if len(failures) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(failures, func(a, b *Error) int { return cmp.Compare(a.Class, b.Class) })
+	if len(failures) == 1 {
+		return failures[0]
+	}
+	var messages []string
+	for _, failure := range failures {
+		messages = append(messages, failure.Message)
+	}
+	return &Error{
+		Class: failures[0].Class, Reason: failures[0].Reason,
+		Message: strings.Join(messages, "; "), Err: errors.Join(errs...),
+	}
 }

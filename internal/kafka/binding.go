@@ -1,0 +1,207 @@
+package kafka
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// The resources, patterns and operations of a Binding that Weir uses itself.
+// Operation may be any of Kafka's.
+const (
+	ResourceTopic           = "Topic"
+	ResourceGroup           = "Group"
+	ResourceTransactionalID = "TransactionalID"
+	ResourceCluster         = "Cluster"
+
+	PatternLiteral  = "Literal"
+	PatternPrefixed = "Prefixed"
+
+	OperationRead     = "READ"
+	OperationWrite    = "WRITE"
+	OperationDescribe = "DESCRIBE"
+)
+
+// Binding is an ACL binding that allows; Weir makes no others. It is comparable.
+type Binding struct {
+	Principal string // "User:billing"
+	Host      string // "*"
+	Operation string // READ, WRITE, … in Kafka's spelling
+	Resource  string // Topic, Group, TransactionalID or Cluster
+	Pattern   string // Literal or Prefixed
+	Name      string // the resource's name, or its prefix
+}
+
+// String writes the binding in one line which ParseBinding reads:
+//
+//	User:billing * READ Topic Literal shop.orders
+//
+// A field that is empty, starts with a quote or contains a space or what cannot
+// be printed is quoted as in Go.
+func (b Binding) String() string {
+	fields := b.fields()
+	for i, field := range fields {
+		if needsQuotes(field) {
+			fields[i] = strconv.Quote(field)
+		}
+	}
+	return strings.Join(fields[:], " ")
+}
+
+func (b Binding) fields() [6]string {
+	return [...]string{b.Principal, b.Host, b.Operation, b.Resource, b.Pattern, b.Name}
+}
+
+func needsQuotes(field string) bool {
+	return field == "" || field[0] == '"' || strings.Contains(field, " ") ||
+		strconv.Quote(field) != `"`+field+`"`
+}
+
+// ParseBinding reads what String wrote.
+func ParseBinding(line string) (Binding, error) {
+	var fields [6]string
+	rest := line
+	for i := range fields {
+		if i > 0 {
+			var spaced bool
+			if rest, spaced = strings.CutPrefix(rest, " "); !spaced {
+				return Binding{}, fmt.Errorf("binding %q: want 6 fields, have %d", line, i)
+			}
+		}
+		var err error
+		if fields[i], rest, err = cutField(rest); err != nil {
+			return Binding{}, fmt.Errorf("binding %q: field %d: %w", line, i+1, err)
+		}
+	}
+	if rest != "" {
+		return Binding{}, fmt.Errorf("binding %q: want 6 fields, have more", line)
+	}
+	binding := Binding{fields[0], fields[1], fields[2], fields[3], fields[4], fields[5]}
+	if _, err := binding.acl(); err != nil {
+		return Binding{}, fmt.Errorf("binding %q: %w", line, err)
+	}
+	return binding, nil
+}
+
+func cutField(s string) (field, rest string, err error) {
+	if !strings.HasPrefix(s, `"`) {
+		field, _, _ = strings.Cut(s, " ")
+		if field == "" {
+			return "", "", fmt.Errorf("is empty")
+		}
+		return field, s[len(field):], nil
+	}
+	quoted, err := strconv.QuotedPrefix(s)
+	if err != nil {
+		return "", "", err
+	}
+	field, err = strconv.Unquote(quoted)
+	return field, s[len(quoted):], err
+}
+
+// Produce returns what a producer to a topic needs: WRITE and DESCRIBE.
+func Produce(principal, topic string) []Binding {
+	return []Binding{
+		{principal, "*", OperationWrite, ResourceTopic, PatternLiteral, topic},
+		{principal, "*", OperationDescribe, ResourceTopic, PatternLiteral, topic},
+	}
+}
+
+// ProduceTransactional returns what a transactional producer needs besides
+// Produce: WRITE and DESCRIBE on its transactional ids. A trailing * makes the
+// pattern a prefix.
+func ProduceTransactional(principal, idPattern string) []Binding {
+	pattern, name := parsePattern(idPattern)
+	return []Binding{
+		{principal, "*", OperationWrite, ResourceTransactionalID, pattern, name},
+		{principal, "*", OperationDescribe, ResourceTransactionalID, pattern, name},
+	}
+}
+
+// Consume returns what a consumer of a topic needs besides ReadGroup: READ and DESCRIBE.
+func Consume(principal, topic string) []Binding {
+	return []Binding{
+		{principal, "*", OperationRead, ResourceTopic, PatternLiteral, topic},
+		{principal, "*", OperationDescribe, ResourceTopic, PatternLiteral, topic},
+	}
+}
+
+// ReadGroup returns what a member of a consumer group needs: READ, which
+// implies DESCRIBE. A trailing * makes the pattern a prefix.
+func ReadGroup(principal, groupPattern string) []Binding {
+	pattern, name := parsePattern(groupPattern)
+	return []Binding{{principal, "*", OperationRead, ResourceGroup, pattern, name}}
+}
+
+// parsePattern keeps "*" itself literal, which is Kafka's notation for every name.
+func parsePattern(s string) (pattern, name string) {
+	if prefix, ok := strings.CutSuffix(s, "*"); ok && prefix != "" {
+		return PatternPrefixed, prefix
+	}
+	return PatternLiteral, s
+}
+
+// acl is a binding in the protocol's types.
+type acl struct {
+	operation kmsg.ACLOperation
+	resource  kmsg.ACLResourceType
+	pattern   kmsg.ACLResourcePatternType
+}
+
+var (
+	resourceTypes = map[string]kmsg.ACLResourceType{
+		ResourceTopic:           kmsg.ACLResourceTypeTopic,
+		ResourceGroup:           kmsg.ACLResourceTypeGroup,
+		ResourceTransactionalID: kmsg.ACLResourceTypeTransactionalId,
+		ResourceCluster:         kmsg.ACLResourceTypeCluster,
+	}
+	patternTypes = map[string]kmsg.ACLResourcePatternType{
+		PatternLiteral:  kmsg.ACLResourcePatternTypeLiteral,
+		PatternPrefixed: kmsg.ACLResourcePatternTypePrefixed,
+	}
+	resourceNames = inverted(resourceTypes)
+	patternNames  = inverted(patternTypes)
+)
+
+func inverted[K, V comparable](m map[K]V) map[V]K {
+	inverse := make(map[V]K, len(m))
+	for key, value := range m {
+		inverse[value] = key
+	}
+	return inverse
+}
+
+func (b Binding) acl() (acl, error) {
+	resource, ok := resourceTypes[b.Resource]
+	if !ok {
+		return acl{}, fmt.Errorf("unknown resource %q", b.Resource)
+	}
+	pattern, ok := patternTypes[b.Pattern]
+	if !ok {
+		return acl{}, fmt.Errorf("unknown pattern %q", b.Pattern)
+	}
+	operation, err := kmsg.ParseACLOperation(b.Operation)
+	if err != nil || operation.String() != b.Operation || operation <= kmsg.ACLOperationAny {
+		return acl{}, fmt.Errorf("unknown operation %q", b.Operation)
+	}
+	return acl{operation, resource, pattern}, nil
+}
+
+// sortBindings sorts by principal, then resource, and removes duplicates.
+func sortBindings(bindings []Binding) []Binding {
+	slices.SortFunc(bindings, func(a, b Binding) int {
+		return cmp.Or(
+			cmp.Compare(a.Principal, b.Principal),
+			cmp.Compare(a.Resource, b.Resource),
+			cmp.Compare(a.Name, b.Name),
+			cmp.Compare(a.Pattern, b.Pattern),
+			cmp.Compare(a.Operation, b.Operation),
+			cmp.Compare(a.Host, b.Host),
+		)
+	})
+	return slices.Compact(bindings)
+}
