@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -84,13 +83,7 @@ func (e *Engine) resume() {
 // relay publishes the items before the first poison, settles what was
 // acknowledged, and returns why the others wait.
 func (e *Engine) relay(ctx context.Context, items []Item) (*Problem, error) {
-	sound := len(items)
-	for i, item := range items {
-		if item.Poison != nil {
-			sound = i
-			break
-		}
-	}
+	sound, poison := e.sound(items)
 	n, failed, err := e.publish(ctx, items[:sound])
 	if err != nil {
 		return nil, err
@@ -104,7 +97,7 @@ func (e *Engine) relay(ctx context.Context, items []Item) (*Problem, error) {
 	case n == len(items):
 		return nil, nil
 	case n == sound:
-		return e.block(ctx, n, items[n].Poison), nil
+		return e.block(ctx, n, poison), nil
 	case failed == nil:
 		return nil, nil // stopping, and not acknowledged in time
 	case !e.Sink.TooLarge(failed.err):
@@ -115,6 +108,21 @@ func (e *Engine) relay(ctx context.Context, items []Item) (*Problem, error) {
 		e.oneByOne = sound - n
 		return nil, nil
 	}
+}
+
+// sound returns how many items, from the first, can be published, and why the
+// next one cannot.
+func (e *Engine) sound(items []Item) (n int, poison error) {
+	for i, item := range items {
+		poison := item.Poison
+		if poison == nil {
+			poison = e.Sink.Refuse(item.Record)
+		}
+		if poison != nil {
+			return i, poison
+		}
+	}
+	return len(items), nil
 }
 
 // failure is why a flight ended early.
@@ -152,7 +160,7 @@ func (e *Engine) fly(ctx context.Context, items []Item) (acknowledged int, faile
 	for i, item := range items {
 		e.Sink.Produce(flying, item.Record, func(err error) { f.judge(i, err) })
 	}
-	err = e.await(ctx, f)
+	err = e.await(ctx, f, items)
 	acknowledged = f.acknowledged()
 	e.Metrics.published.Add(float64(acknowledged))
 	e.Metrics.batchSeconds.Observe(time.Since(start).Seconds())
@@ -165,7 +173,7 @@ func (e *Engine) fly(ctx context.Context, items []Item) (acknowledged int, faile
 // await returns when every record of the flight is judged, or when a stopping
 // engine has waited long enough. Meanwhile it keeps the source's session, and
 // tells when nothing moves.
-func (e *Engine) await(ctx context.Context, f *flight) error {
+func (e *Engine) await(ctx context.Context, f *flight, items []Item) error {
 	tick := time.NewTicker(keepInterval)
 	defer tick.Stop()
 	stopping := ctx.Done()
@@ -183,8 +191,8 @@ func (e *Engine) await(ctx context.Context, f *flight) error {
 			if err := e.Source.Keep(context.WithoutCancel(ctx)); err != nil {
 				return fmt.Errorf("with records in flight: %w", err)
 			}
-			if f.idle() > stallAfter {
-				e.reportStall(context.WithoutCancel(ctx))
+			if n := f.acknowledged(); n < len(items) && f.idle() > stallAfter {
+				e.reportStall(context.WithoutCancel(ctx), items[n].Record)
 			}
 		}
 	}
@@ -192,8 +200,8 @@ func (e *Engine) await(ctx context.Context, f *flight) error {
 
 // reportStall says why nothing is acknowledged. Records stay in flight: the
 // producer goes on trying, in order.
-func (e *Engine) reportStall(ctx context.Context) {
-	problem := e.Sink.Diagnose(ctx)
+func (e *Engine) reportStall(ctx context.Context, record *kgo.Record) {
+	problem := e.Sink.Diagnose(ctx, record)
 	if problem == nil {
 		problem = &Problem{Reason: "NotAcknowledged", Message: "the brokers answer, but do not acknowledge records; " +
 			"check that enough replicas of the topic are in sync (min.insync.replicas)"}
@@ -218,9 +226,6 @@ func (e *Engine) settle(ctx context.Context, n int) error {
 }
 
 func (e *Engine) block(ctx context.Context, i int, cause error) *Problem {
-	if cause == nil {
-		cause = errors.New("no record and no reason")
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), SettleTimeout)
 	defer cancel()
 	return e.Source.Block(ctx, i, cause)

@@ -43,17 +43,22 @@ type Item struct {
 
 // Sink is where records go: a Kafka producer that keeps the order per
 // partition and acknowledges a record once all in-sync replicas have it.
+// kafkasink.Sink is the one that is real.
 type Sink interface {
+	// Refuse returns why a record can never be published, as far as that is
+	// known before producing it: it is larger than its topic allows. A later
+	// record would overtake one that fails in the producer or on the broker.
+	Refuse(record *kgo.Record) error
 	// Produce hands a record over and returns at once; done is called exactly
 	// once, from any goroutine, with nil after the acknowledgement. Ending
 	// ctx gives up the record unless it may have been written already.
 	Produce(ctx context.Context, record *kgo.Record, done func(error))
-	// Explain turns an error of done into what a person should know and do.
-	Explain(record *kgo.Record, err error) *Problem
-	// Diagnose finds out why nothing is acknowledged, within a second or two.
-	// It returns nil if it finds no reason.
-	Diagnose(ctx context.Context) *Problem
 	// TooLarge reports whether err means that a record, or the batch it was
 	// sent in, exceeds the limit of its topic.
 	TooLarge(err error) bool
+	// Explain turns an error of done into what a person should know and do.
+	Explain(record *kgo.Record, err error) *Problem
+	// Diagnose finds out why a record is not acknowledged, within two
+	// seconds. It returns nil if it finds no reason.
+	Diagnose(ctx context.Context, record *kgo.Record) *Problem
 }
