@@ -1,0 +1,47 @@
+# Go tools are pinned in hack/tools and run from there; nothing is installed.
+TOOL := go tool -modfile=hack/tools/go.mod
+LINT := go tool -modfile=hack/tools/lint/go.mod golangci-lint
+
+# The packages whose tests speak to Kafka.
+KAFKA_PACKAGES := ./internal/kafka/... ./internal/relay/... ./internal/controller/... ./test/env/...
+
+# Where `generate` writes. `verify` points it at a temporary folder and compares.
+OUT := .
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-kafka verify lint generate build
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Run the whole product on this machine, as a story that checks itself.
+	@go run -buildvcs=false ./hack/demo
+
+test: ## Unit and integration tests: Kubernetes' API server and PostgreSQL are real, Kafka is kfake.
+	go test -timeout 15m ./...
+
+test-kafka: ## The Kafka-facing tests again, on a real Apache Kafka.
+	WEIR_TEST_KAFKA=apache go test -timeout 20m $(KAFKA_PACKAGES)
+
+verify: ## Fail if generated files, formatting, imports or lint are not in order.
+	@hack/verify-generated
+	@files=$$(gofmt -l api cmd hack internal test); \
+	if [ -n "$$files" ]; then printf 'not formatted (run gofmt -w):\n%s\n' "$$files" >&2; exit 1; fi
+	go vet ./...
+	go mod tidy -diff
+	$(LINT) run
+
+lint: ## Run the linters; the import rules of the architecture are among them.
+	$(LINT) run
+
+generate: ## Write deep copies, CRDs, RBAC and docs/api.md from the sources.
+	@mkdir -p $(OUT)/api/v1alpha1 $(OUT)/config/crd $(OUT)/config/rbac $(OUT)/docs
+	$(TOOL) controller-gen \
+		object paths=./api/... output:object:dir=$(OUT)/api/v1alpha1 \
+		crd:generateEmbeddedObjectMeta=false output:crd:dir=$(OUT)/config/crd
+	$(if $(wildcard internal/controller/*.go),$(TOOL) controller-gen rbac:roleName=weir-manager paths=./internal/controller/... output:rbac:dir=$(OUT)/config/rbac)
+	$(TOOL) crd-ref-docs --log-level=ERROR --config=hack/tools/crd-ref-docs.yaml --source-path=./api --renderer=markdown \
+		--output-path=$(OUT)/docs/api.md
+
+build: ## Build bin/manager and bin/relay.
+	CGO_ENABLED=0 go build -buildvcs=false -trimpath -o bin/ ./cmd/manager ./cmd/relay
