@@ -75,7 +75,7 @@ func startApacheKafka(ctx context.Context) (_ *Kafka, err error) {
 	}
 	run := func(ctx context.Context, args ...string) *exec.Cmd {
 		return exec.CommandContext(ctx, java, append([]string{
-			"-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", // start fast; throughput is not measured here
+			"-Xmx768m", "-XX:-UsePerfData", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", // start fast; throughput is not measured here
 			"-Dlog4j2.configurationFile=" + filepath.Join(dir, "log4j2.properties"),
 			"-cp", filepath.Join(jars, "*"),
 		}, args...)...)
