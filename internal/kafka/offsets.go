@@ -140,7 +140,7 @@ func (c *Cluster) PartitionOffsets(ctx context.Context, at map[string][]time.Tim
 	for i := range maxLen(at) {
 		places = append(places, func(topic string) (int64, bool) {
 			if times := at[topic]; i < len(times) {
-				return times[i].UnixMilli(), true
+				return max(0, times[i].UnixMilli()), true // below zero has other meanings
 			}
 			return 0, false
 		})
