@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -81,7 +82,7 @@ func ParseBinding(line string) (Binding, error) {
 		return Binding{}, fmt.Errorf("binding %q: want 6 fields, have more", line)
 	}
 	binding := Binding{fields[0], fields[1], fields[2], fields[3], fields[4], fields[5]}
-	if _, err := binding.acl(); err != nil {
+	if err := binding.validate(); err != nil {
 		return Binding{}, fmt.Errorf("binding %q: %w", line, err)
 	}
 	return binding, nil
@@ -91,7 +92,7 @@ func cutField(s string) (field, rest string, err error) {
 	if !strings.HasPrefix(s, `"`) {
 		field, _, _ = strings.Cut(s, " ")
 		if field == "" {
-			return "", "", fmt.Errorf("is empty")
+			return "", "", errors.New("is empty")
 		}
 		return field, s[len(field):], nil
 	}
@@ -175,20 +176,32 @@ func inverted[K, V comparable](m map[K]V) map[V]K {
 	return inverse
 }
 
-func (b Binding) acl() (acl, error) {
-	resource, ok := resourceTypes[b.Resource]
-	if !ok {
-		return acl{}, fmt.Errorf("unknown resource %q", b.Resource)
+// validate reports what Kafka would not understand.
+func (b Binding) validate() error {
+	if kind, name, ok := strings.Cut(b.Principal, ":"); !ok || kind == "" || name == "" {
+		return fmt.Errorf("principal %q: want type:name, as in User:billing", b.Principal)
 	}
-	pattern, ok := patternTypes[b.Pattern]
-	if !ok {
-		return acl{}, fmt.Errorf("unknown pattern %q", b.Pattern)
+	if _, ok := resourceTypes[b.Resource]; !ok {
+		return fmt.Errorf("unknown resource %q", b.Resource)
+	}
+	if _, ok := patternTypes[b.Pattern]; !ok {
+		return fmt.Errorf("unknown pattern %q", b.Pattern)
 	}
 	operation, err := kmsg.ParseACLOperation(b.Operation)
 	if err != nil || operation.String() != b.Operation || operation <= kmsg.ACLOperationAny {
-		return acl{}, fmt.Errorf("unknown operation %q", b.Operation)
+		return fmt.Errorf("unknown operation %q", b.Operation)
 	}
-	return acl{operation, resource, pattern}, nil
+	if b.Host == "" || b.Name == "" {
+		return errors.New("host or name is empty")
+	}
+	return nil
+}
+
+// acl is for bindings that validate has passed; what is unknown becomes
+// Kafka's UNKNOWN, which it refuses.
+func (b Binding) acl() acl {
+	operation, _ := kmsg.ParseACLOperation(b.Operation)
+	return acl{operation, resourceTypes[b.Resource], patternTypes[b.Pattern]}
 }
 
 // sortBindings sorts by principal, then resource, and removes duplicates.

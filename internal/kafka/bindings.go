@@ -80,6 +80,11 @@ func changeBindings(ctx context.Context, through *coalescer[[]Binding, []error],
 	if len(bindings) == 0 {
 		return nil
 	}
+	for _, binding := range bindings {
+		if err := binding.validate(); err != nil {
+			return &Error{Class: Rejected, Reason: InvalidRequest, Message: doing + binding.String() + ": " + err.Error(), Err: err}
+		}
+	}
 	failures, err := through.do(ctx, bindings)
 	if err != nil {
 		return action{doing: doing + bindings[0].String()}.failed(err)
@@ -125,10 +130,7 @@ func (c *Cluster) addBindings(ctx context.Context, callers [][]Binding) []outcom
 	return perBinding(callers, func(bindings []Binding) ([]error, error) {
 		request := kmsg.NewPtrCreateACLsRequest()
 		for _, binding := range bindings {
-			acl, err := binding.acl()
-			if err != nil {
-				return nil, err
-			}
+			acl := binding.acl()
 			creation := kmsg.NewCreateACLsRequestCreation()
 			creation.ResourceType = acl.resource
 			creation.ResourceName = binding.Name
@@ -155,10 +157,7 @@ func (c *Cluster) removeBindings(ctx context.Context, callers [][]Binding) []out
 	return perBinding(callers, func(bindings []Binding) ([]error, error) {
 		request := kmsg.NewPtrDeleteACLsRequest()
 		for _, binding := range bindings {
-			acl, err := binding.acl()
-			if err != nil {
-				return nil, err
-			}
+			acl := binding.acl()
 			filter := kmsg.NewDeleteACLsRequestFilter()
 			filter.ResourceType = acl.resource
 			filter.ResourceName = &binding.Name

@@ -55,6 +55,11 @@ const (
 	groupRetryTimeout = 45 * time.Second
 )
 
+// requestRetries of a Cluster bridge a change of leader or controller; callers
+// try again by themselves, and report in the meantime what is wrong. With
+// kgo's backoff they take some two seconds.
+const requestRetries = 3
+
 // Options returns the options of a client that is neither consumer nor
 // producer yet; workers add those. The error is a *Error with reason
 // InvalidConnection.
@@ -138,10 +143,10 @@ func Connect(config Config) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newCluster(opts)
+	return newCluster(append(opts, kgo.RequestRetries(requestRetries))...)
 }
 
-func newCluster(opts []kgo.Opt) (*Cluster, error) {
+func newCluster(opts ...kgo.Opt) (*Cluster, error) {
 	client, err := kgo.NewClient(opts...)
 	if err != nil {
 		return nil, &Error{Class: Rejected, Reason: InvalidConnection, Message: err.Error(), Err: err}
