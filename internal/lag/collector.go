@@ -184,9 +184,14 @@ func (c *Collector) cycle(ctx context.Context) {
 	c.lastCycle = Cycle{Started: started, Took: time.Since(started)}
 }
 
+// declared returns what the cycle that begins must measure.
 func (c *Collector) declared() (map[string]*group, map[string]Spec) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	select {
+	case <-c.wake: // its change is in this cycle
+	default:
+	}
 	specs := make(map[string]Spec, len(c.groups))
 	for key, g := range c.groups {
 		specs[key] = g.spec
