@@ -63,7 +63,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.resume()
 			continue
 		}
-		e.Metrics.failures.WithLabelValues(problem.Reason).Inc()
+		e.Metrics.Failed(problem.Reason)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -162,8 +162,7 @@ func (e *Engine) fly(ctx context.Context, items []Item) (acknowledged int, faile
 	}
 	err = e.await(ctx, f, items)
 	acknowledged = f.acknowledged()
-	e.Metrics.published.Add(float64(acknowledged))
-	e.Metrics.batchSeconds.Observe(time.Since(start).Seconds())
+	e.Metrics.acknowledged(acknowledged, time.Since(start))
 	if i, cause := f.failure(); cause != nil {
 		failed = &failure{record: items[i].Record, err: cause}
 	}
@@ -207,7 +206,7 @@ func (e *Engine) reportStall(ctx context.Context, record *kgo.Record) {
 			"check that enough replicas of the topic are in sync (min.insync.replicas)"}
 	}
 	e.Log.Warn("records in flight are not acknowledged", "reason", problem.Reason, "message", problem.Message)
-	e.Metrics.failures.WithLabelValues(problem.Reason).Inc()
+	e.Metrics.Failed(problem.Reason)
 	e.Report(problem)
 }
 
@@ -220,8 +219,7 @@ func (e *Engine) settle(ctx context.Context, n int) error {
 	if err := e.Source.Settle(ctx, n); err != nil {
 		return fmt.Errorf("settling %d acknowledged records: %w", n, err)
 	}
-	e.Metrics.settled.Add(float64(n))
-	e.Metrics.settleSeconds.Observe(time.Since(start).Seconds())
+	e.Metrics.settledRecords(n, time.Since(start))
 	return nil
 }
 

@@ -1,6 +1,11 @@
 package relay
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // Metrics are the engine's. Engines of one worker share them.
 type Metrics struct {
@@ -9,6 +14,10 @@ type Metrics struct {
 	failures      *prometheus.CounterVec
 	batchSeconds  prometheus.Histogram
 	settleSeconds prometheus.Histogram
+
+	mu            sync.Mutex
+	count         int64
+	lastPublished time.Time
 }
 
 // NewMetrics registers the engine's metrics.
@@ -39,4 +48,32 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 	}
 	registry.MustRegister(m.published, m.settled, m.failures, m.batchSeconds, m.settleSeconds)
 	return m
+}
+
+// Published returns how many records were acknowledged since the start, and
+// when the last one was; zero before the first.
+func (m *Metrics) Published() (count int64, last time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.count, m.lastPublished
+}
+
+// Failed counts a failure, also one that is not the engine's.
+func (m *Metrics) Failed(reason string) { m.failures.WithLabelValues(reason).Inc() }
+
+func (m *Metrics) acknowledged(n int, took time.Duration) {
+	m.batchSeconds.Observe(took.Seconds())
+	if n == 0 {
+		return
+	}
+	m.published.Add(float64(n))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.count += int64(n)
+	m.lastPublished = time.Now().UTC()
+}
+
+func (m *Metrics) settledRecords(n int, took time.Duration) {
+	m.settled.Add(float64(n))
+	m.settleSeconds.Observe(took.Seconds())
 }

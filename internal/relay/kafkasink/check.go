@@ -1,0 +1,128 @@
+package kafkasink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-dev/weir/internal/relay"
+)
+
+const (
+	checkTimeout    = 5 * time.Second
+	diagnoseTimeout = 1500 * time.Millisecond
+)
+
+// Check asks the cluster whether records for these topics would be taken: it
+// can be reached, it is the right one, the topics exist and may be written. It
+// returns nil if nothing speaks against it.
+func (s *Sink) Check(ctx context.Context, topics []string) *relay.Problem {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	metadata, err := s.metadata(ctx, topics)
+	if err != nil {
+		return s.explain(err)
+	}
+	if want, have := s.options.Kafka.ClusterID, deref(metadata.ClusterID); want != "" && want != have {
+		return &relay.Problem{Reason: ClusterIDMismatch, Message: fmt.Sprintf(
+			"the brokers belong to cluster %q, the KafkaCluster names %q; correct spec.bootstrapServers or spec.clusterId", have, want)}
+	}
+	if problem := s.topicProblem(metadata); problem != nil {
+		return problem
+	}
+	s.learnLimits(ctx, topics)
+	return nil
+}
+
+// Diagnose implements relay.Sink.
+func (s *Sink) Diagnose(ctx context.Context, record *kgo.Record) *relay.Problem {
+	ctx, cancel := context.WithTimeout(ctx, diagnoseTimeout)
+	defer cancel()
+	metadata, err := s.metadata(ctx, []string{record.Topic})
+	if err != nil {
+		return s.explain(err)
+	}
+	if problem := s.topicProblem(metadata); problem != nil {
+		return problem
+	}
+	if dial := s.dialError.Load(); dial != nil {
+		return &relay.Problem{Reason: KafkaUnreachable, Err: *dial, Message: fmt.Sprintf(
+			"a broker that leads partitions of topic %q cannot be reached: %v", record.Topic, *dial)}
+	}
+	return nil
+}
+
+func (s *Sink) metadata(ctx context.Context, topics []string) (*kmsg.MetadataResponse, error) {
+	request := kmsg.NewPtrMetadataRequest()
+	request.IncludeTopicAuthorizedOperations = true
+	request.Topics = make([]kmsg.MetadataRequestTopic, 0, len(topics)) // empty, not nil, which would mean all
+	for _, topic := range topics {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = kmsg.StringPtr(topic)
+		request.Topics = append(request.Topics, t)
+	}
+	return request.RequestWith(ctx, s.client)
+}
+
+func (s *Sink) topicProblem(metadata *kmsg.MetadataResponse) *relay.Problem {
+	for _, topic := range metadata.Topics {
+		name := deref(topic.Topic)
+		if err := kerr.ErrorForCode(topic.ErrorCode); err != nil {
+			return s.explainTopic(name, err)
+		}
+		if !mayWrite(topic.AuthorizedOperations) {
+			return s.unauthorized(name, kerr.TopicAuthorizationFailed)
+		}
+		for _, partition := range topic.Partitions {
+			if err := kerr.ErrorForCode(partition.ErrorCode); errors.Is(err, kerr.LeaderNotAvailable) {
+				return s.explainTopic(name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// mayWrite reads the bit field of KIP-430. Brokers that do not fill it in
+// leave the sentinel: then the first record will tell.
+func mayWrite(operations int32) bool {
+	const unknown = -1 << 31
+	return operations == unknown || operations&(1<<kmsg.ACLOperationWrite) != 0
+}
+
+// learnLimits reads the topics' max.message.bytes where the principal may
+// (DESCRIBE_CONFIGS); where it may not, defaultMaxBytes stays in force.
+func (s *Sink) learnLimits(ctx context.Context, topics []string) {
+	const key = "max.message.bytes"
+	request := kmsg.NewPtrDescribeConfigsRequest()
+	for _, topic := range topics {
+		r := kmsg.NewDescribeConfigsRequestResource()
+		r.ResourceType, r.ResourceName, r.ConfigNames = kmsg.ConfigResourceTypeTopic, topic, []string{key}
+		request.Resources = append(request.Resources, r)
+	}
+	response, err := request.RequestWith(ctx, s.client)
+	if err != nil {
+		return
+	}
+	limits := map[string]int32{}
+	for _, resource := range response.Resources {
+		for _, c := range resource.Configs {
+			if limit, err := strconv.ParseInt(deref(c.Value), 10, 32); c.Name == key && err == nil {
+				limits[resource.ResourceName] = int32(limit)
+			}
+		}
+	}
+	s.setMaxBytes(limits)
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

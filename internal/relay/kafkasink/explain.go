@@ -1,0 +1,96 @@
+package kafkasink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-dev/weir/internal/kafka"
+	"github.com/weir-dev/weir/internal/relay"
+)
+
+// Reasons of a Problem that the sink reports.
+const (
+	KafkaUnreachable  = "KafkaUnreachable"
+	KafkaUnauthorized = "KafkaUnauthorized"
+	KafkaError        = "KafkaError"
+	ClusterIDMismatch = "ClusterIDMismatch"
+	TopicNotFound     = "TopicNotFound"
+	TopicUnauthorized = "TopicUnauthorized"
+	TopicUnavailable  = "TopicUnavailable"
+)
+
+// Explain implements relay.Sink.
+func (s *Sink) Explain(record *kgo.Record, err error) *relay.Problem {
+	return s.explainTopic(record.Topic, err)
+}
+
+func (s *Sink) explainTopic(topic string, err error) *relay.Problem {
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
+		return &relay.Problem{Reason: TopicNotFound, Err: err, Message: fmt.Sprintf(
+			"topic %q does not exist; create it with a Topic resource, or correct the route", topic)}
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		return s.unauthorized(topic, err)
+	case errors.Is(err, kerr.NotEnoughReplicas), errors.Is(err, kerr.NotEnoughReplicasAfterAppend),
+		errors.Is(err, kerr.LeaderNotAvailable):
+		return &relay.Problem{Reason: TopicUnavailable, Err: err, Message: fmt.Sprintf(
+			"topic %q takes no records now: %v", topic, err)}
+	default:
+		return s.explain(err)
+	}
+}
+
+func (s *Sink) unauthorized(topic string, err error) *relay.Problem {
+	return &relay.Problem{Reason: TopicUnauthorized, Err: err, Message: fmt.Sprintf(
+		"%s may not produce to topic %q; it needs WRITE and DESCRIBE on the topic: "+
+			"add it with allow: [Produce] to spec.access of the Topic", s.principal(), topic)}
+}
+
+// explain says what an error means that is not about one topic.
+func (s *Sink) explain(err error) *relay.Problem {
+	servers := strings.Join(s.options.Kafka.BootstrapServers, ",")
+	classified := kafka.Classify(err)
+	cause := s.cause(err)
+	switch classified.Reason {
+	case kafka.Unauthorized:
+		return &relay.Problem{Reason: KafkaUnauthorized, Err: err, Message: fmt.Sprintf(
+			"the brokers at %s refuse %s; check the Secret with its credentials: %v", servers, s.principal(), cause)}
+	case kafka.Unreachable:
+		return &relay.Problem{Reason: KafkaUnreachable, Err: err, Message: fmt.Sprintf(
+			"no broker at %s can be reached: %v", servers, cause)}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &relay.Problem{Reason: KafkaUnreachable, Err: err, Message: fmt.Sprintf(
+			"no broker at %s answers in time: %v", servers, cause)}
+	}
+	return &relay.Problem{Reason: KafkaError, Err: err, Message: classified.Message}
+}
+
+// cause prefers what the last connection attempt met over a deadline that
+// passed while it was tried again and again.
+func (s *Sink) cause(err error) error {
+	if dial := s.dialError.Load(); dial != nil && errors.Is(err, context.DeadlineExceeded) {
+		return *dial
+	}
+	return err
+}
+
+// principal names who the relay is to Kafka.
+func (s *Sink) principal() string {
+	sasl := s.options.Kafka.SASL
+	if sasl == nil {
+		return "the client certificate's principal"
+	}
+	name, err := os.ReadFile(filepath.Join(s.options.Dir, sasl.UsernameFile))
+	if err != nil {
+		return "the relay's principal"
+	}
+	return "User:" + strings.TrimSpace(string(name))
+}

@@ -1,0 +1,172 @@
+// Package kafkasink is the relay's producer: acks=all, idempotent, in order
+// per partition, with the Java client's partitioner. It also answers for the
+// cluster before anything is produced (Check), and says in words what Kafka's
+// errors mean to whoever runs the relay.
+//
+// It never gives up a record because the brokers are away: the client goes on
+// trying, in order and without duplicates, and the engine says meanwhile why
+// nothing moves.
+package kafkasink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/plugin/kprom"
+
+	"github.com/weir-dev/weir/internal/relay"
+	"github.com/weir-dev/weir/internal/relay/config"
+)
+
+const (
+	// linger lets the records of one source batch share produce requests; it
+	// is the least latency that the sink adds.
+	linger = time.Millisecond
+	// retryMax caps the pause between attempts, so that records flow soon
+	// after the brokers are back.
+	retryMin = 50 * time.Millisecond
+	retryMax = 500 * time.Millisecond
+	// metadataMinAge is how soon a moved partition or a new topic is noticed.
+	metadataMinAge = 250 * time.Millisecond
+	// unknownTopicRetries asks for the metadata of a missing topic so often
+	// before the record fails: right after a creation, brokers may not know it yet.
+	unknownTopicRetries = 3
+	// defaultMaxBytes is assumed for a topic whose max.message.bytes the
+	// principal may not read. Kafka's default is 1048588; less is safe.
+	defaultMaxBytes = 1_000_012
+)
+
+// Options configures a Sink.
+type Options struct {
+	// Dir holds the files that Kafka names.
+	Dir   string
+	Kafka config.Kafka
+	// ClientID is shown in the brokers' logs and quotas.
+	ClientID string
+	// Metrics receives the Kafka client's metrics (weir_kafka_client_…); nil
+	// means none. One open Sink per registry.
+	Metrics prometheus.Registerer
+}
+
+// Sink produces records. It is safe for concurrent use and implements relay.Sink.
+type Sink struct {
+	client  *kgo.Client
+	options Options
+
+	// limits holds max.message.bytes of the topics whose config is known. The
+	// map is replaced, never changed: it is read for every record.
+	limits      atomic.Pointer[map[string]int32]
+	limitsWrite sync.Mutex
+	// dialError is what the last connection attempt met, nil if it succeeded.
+	dialError atomic.Pointer[error]
+}
+
+var _ relay.Sink = (*Sink)(nil)
+
+// New makes a Sink without touching the network. Close it.
+func New(o Options) (*Sink, error) {
+	s := &Sink{options: o}
+	s.limits.Store(&map[string]int32{})
+	opts, err := relay.ConnectOptions(o.Dir, o.Kafka, o.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts,
+		// Law 1: acknowledged means that all in-sync replicas have it. The
+		// client is idempotent unless told otherwise.
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		// With a nil hasher this hashes keys as the Java client does (murmur2).
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+		kgo.ProducerBatchMaxBytesFn(s.maxBytes),
+		kgo.ProducerLinger(linger),
+		kgo.RetryBackoffFn(retryBackoff),
+		kgo.MetadataMinAge(metadataMinAge),
+		kgo.UnknownTopicRetries(unknownTopicRetries),
+		kgo.WithHooks(connectHook{&s.dialError}),
+	)
+	if o.Metrics != nil {
+		opts = append(opts, kgo.WithHooks(kprom.NewMetrics("weir_kafka_client", kprom.Registerer(o.Metrics))))
+	}
+	if s.client, err = kgo.NewClient(opts...); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close gives up what is in flight and ends all connections.
+func (s *Sink) Close() { s.client.Close() }
+
+// Produce implements relay.Sink.
+func (s *Sink) Produce(ctx context.Context, record *kgo.Record, done func(error)) {
+	s.client.Produce(ctx, record, func(_ *kgo.Record, err error) { done(err) })
+}
+
+// Refuse implements relay.Sink.
+func (s *Sink) Refuse(record *kgo.Record) error {
+	limit := s.maxBytes(record.Topic)
+	if batchBytes(record) <= int64(limit) {
+		return nil
+	}
+	return fmt.Errorf("the record is larger than topic %q allows (max.message.bytes=%d)", record.Topic, limit)
+}
+
+// TooLarge implements relay.Sink.
+func (s *Sink) TooLarge(err error) bool {
+	return errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge)
+}
+
+func (s *Sink) maxBytes(topic string) int32 {
+	if limit, ok := (*s.limits.Load())[topic]; ok {
+		return limit
+	}
+	return defaultMaxBytes
+}
+
+func (s *Sink) setMaxBytes(limits map[string]int32) {
+	s.limitsWrite.Lock()
+	defer s.limitsWrite.Unlock()
+	merged := maps.Clone(*s.limits.Load())
+	maps.Copy(merged, limits)
+	s.limits.Store(&merged)
+}
+
+// batchBytes is an upper bound of the size of a batch with only this record,
+// uncompressed: Kafka's record format v2 with varints at their widest.
+func batchBytes(r *kgo.Record) int64 {
+	const (
+		batchOverhead  = 65
+		recordOverhead = 1 + 5 + 10 + 5 + 5 + 5 + 5 // attributes; length, timestamp, offset, key, value, headers
+		headerOverhead = 5 + 5                      // lengths of key and value
+	)
+	size := int64(batchOverhead + recordOverhead + len(r.Key) + len(r.Value))
+	for _, h := range r.Headers {
+		size += int64(headerOverhead + len(h.Key) + len(h.Value))
+	}
+	return size
+}
+
+func retryBackoff(fails int) time.Duration {
+	return min(retryMin<<min(fails, 8), retryMax)
+}
+
+// connectHook remembers how the last connection attempt ended.
+type connectHook struct{ last *atomic.Pointer[error] }
+
+var _ kgo.HookBrokerConnect = connectHook{}
+
+func (h connectHook) OnBrokerConnect(_ kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
+	if err == nil {
+		h.last.Store(nil)
+		return
+	}
+	h.last.Store(&err)
+}

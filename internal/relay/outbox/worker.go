@@ -1,0 +1,184 @@
+// Package outbox is the worker behind `relay outbox`: it connects an outbox
+// table, the engine and Kafka, keeps them going through every outage, and
+// tells how it goes.
+//
+//	run: ─▶ connect, preflight ─▶ wait for the lock ─▶ engine ─▶ release ─┐
+//	      ▲            (Starting)           (Standby)  (Active)           │
+//	      └───────────────────── pause, say why (Failing) ◀───────────────┘
+//
+// A session of that loop owns one database session and one Kafka client. They
+// end together: without the lock nothing may be produced.
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/weir-dev/weir/internal/relay"
+	"github.com/weir-dev/weir/internal/relay/config"
+	"github.com/weir-dev/weir/internal/relay/httpserver"
+	"github.com/weir-dev/weir/internal/relay/kafkasink"
+	"github.com/weir-dev/weir/internal/relay/postgres"
+	"github.com/weir-dev/weir/internal/relay/row"
+)
+
+// lockInterval is how often a standby tries to take the lock: the longest
+// pause of a failover after the active relay is gone.
+const lockInterval = 250 * time.Millisecond
+
+// Run works until ctx ends, and then returns nil once everything acknowledged
+// is settled and the lock is released. It returns an error at once if it
+// cannot read its configuration or listen; whatever else is wrong is told at
+// /state and /readyz, and tried again.
+func Run(ctx context.Context, o relay.Options) error {
+	outbox, err := load(o.Dir)
+	if err != nil {
+		return err
+	}
+	w := newWorker(o.Dir, outbox, o.Log.With("relay", outbox.Name))
+	server, err := httpserver.Listen(ctx, o.Listen, httpserver.Endpoints{
+		Ready:   w.health.Ready,
+		State:   func() any { return w.state() },
+		Metrics: w.registry,
+	})
+	if err != nil {
+		return err
+	}
+	w.log.Info("started", "listen", server.Addr().String(), "table", outbox.Table)
+	w.run(ctx)
+	w.log.Info("stopped")
+	return server.Close()
+}
+
+type worker struct {
+	dir     string
+	outbox  config.Outbox
+	log     *slog.Logger
+	health  *relay.Health
+	gauges  *gauges
+	metrics *relay.Metrics
+
+	registry *prometheus.Registry
+}
+
+func newWorker(dir string, outbox config.Outbox, log *slog.Logger) *worker {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return &worker{
+		dir:      dir,
+		outbox:   outbox,
+		log:      log,
+		health:   relay.NewHealth(),
+		gauges:   newGauges(registry),
+		metrics:  relay.NewMetrics(registry),
+		registry: registry,
+	}
+}
+
+// run holds one session after another until ctx ends.
+func (w *worker) run(ctx context.Context) {
+	var backoff relay.Backoff
+	for ctx.Err() == nil {
+		wasActive, err := w.session(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		problem := relay.ProblemOf(err, "InternalError")
+		w.health.Report(problem)
+		w.metrics.Failed(problem.Reason)
+		w.log.Warn("cannot relay", "reason", problem.Reason, "message", problem.Message)
+		if wasActive {
+			backoff.Reset()
+		}
+		backoff.Wait(ctx)
+	}
+}
+
+// session connects, waits for the lock and publishes until ctx ends (nil) or
+// something breaks.
+func (w *worker) session(ctx context.Context) (wasActive bool, err error) {
+	db, err := w.connect(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer db.Close() // last: with the session goes the lock
+	table, err := db.Preflight(ctx, w.outbox)
+	if err != nil {
+		return false, err
+	}
+	sink, err := kafkasink.New(kafkasink.Options{
+		Dir: w.dir, Kafka: w.outbox.Kafka, ClientID: "weir-relay/" + w.outbox.Name, Metrics: w.registry,
+	})
+	if err != nil {
+		return false, relay.ProblemOf(err, kafkasink.KafkaError)
+	}
+	defer sink.Close() // before the lock is free, so that nothing in flight outlives it
+	if problem := sink.Check(ctx, row.Topics(w.outbox.Routes)); problem != nil {
+		return false, problem
+	}
+	if err := w.lock(ctx, db); err != nil {
+		return false, err
+	}
+	return true, w.relay(ctx, db, table, sink)
+}
+
+func (w *worker) connect(ctx context.Context) (*postgres.Session, error) {
+	uriFile := filepath.Join(w.dir, w.outbox.Database.URIFile)
+	return postgres.Connect(ctx, uriFile, w.outbox.Name, time.Duration(w.outbox.Polling.MaxInterval))
+}
+
+// lock returns once this session holds the table's lock.
+func (w *worker) lock(ctx context.Context, db *postgres.Session) error {
+	schema, name := postgres.SplitName(w.outbox.Table)
+	retry := time.NewTicker(lockInterval)
+	defer retry.Stop()
+	for standby := false; ; standby = true {
+		locked, err := db.TryLock(context.WithoutCancel(ctx), schema+"."+name)
+		if err != nil || locked {
+			return err
+		}
+		if !standby {
+			w.log.Info("standing by: another relay holds the lock")
+		}
+		w.health.Enter(config.Standby)
+		select {
+		case <-retry.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// relay publishes while this session holds the lock.
+func (w *worker) relay(ctx context.Context, db *postgres.Session, table postgres.Table, sink *kafkasink.Sink) error {
+	w.log.Info("active", "table", table.Name)
+	w.health.Enter(config.Active)
+	w.gauges.active.Set(1)
+	defer w.gauges.active.Set(0)
+
+	watching, stop := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		w.watchBacklog(watching, table)
+	}()
+	defer func() { stop(); <-watched }()
+
+	engine := relay.Engine{
+		Source:  postgres.NewSource(db, table, w.outbox.Polling, row.NewEncoder(w.outbox.Routes)),
+		Sink:    sink,
+		Report:  w.health.Report,
+		Metrics: w.metrics,
+		Log:     w.log,
+	}
+	if err := engine.Run(ctx); err != nil {
+		return fmt.Errorf("relaying: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/weir-dev/weir/internal/relay"
+)
+
+const (
+	connectTimeout = 5 * time.Second
+	// statementTimeout bounds every statement, on the server and here.
+	statementTimeout = 30 * time.Second
+	// idleTimeout is how long the server keeps the session (and its lock) of
+	// a relay that is silent, beyond the longest pause of polling.
+	idleTimeout = 10 * time.Second
+	// lockClass is the first key of Weir's advisory locks: "WEIR" in ASCII.
+	lockClass = 0x57454952
+	// idleSessionTimeoutVersion is the first server that has idle_session_timeout.
+	idleSessionTimeoutVersion = 140000
+)
+
+// Session is one connection to the database. It is not safe for concurrent use.
+type Session struct{ conn *pgx.Conn }
+
+// Connect opens a session with the URI in uriFile, which is read now, so that
+// a changed Secret takes effect at the next connection. name (the relay's
+// "<namespace>/<name>") is shown in pg_stat_activity; longestPause is how long
+// the session may be silent in normal operation. The error is a *relay.Problem.
+func Connect(ctx context.Context, uriFile, name string, longestPause time.Duration) (*Session, error) {
+	uri, err := os.ReadFile(uriFile)
+	if err != nil {
+		return nil, &relay.Problem{Reason: DatabaseUnauthorized, Err: err,
+			Message: "the Secret with the database's URI cannot be read: " + err.Error()}
+	}
+	c, err := pgx.ParseConfig(strings.TrimSpace(string(uri)))
+	if err != nil { // pgx leaves the password out of the error
+		return nil, &relay.Problem{Reason: DatabaseUnauthorized, Err: err,
+			Message: "the Secret holds no valid connection URI: " + err.Error()}
+	}
+	c.ConnectTimeout = connectTimeout
+	c.RuntimeParams["application_name"] = "weir:" + name
+	if c.ValidateConnect == nil {
+		// Of several hosts, and after a failover, take the one that can settle.
+		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+	conn, err := pgx.ConnectConfig(ctx, c)
+	if err != nil {
+		return nil, connectProblem(c, err)
+	}
+	s := &Session{conn: conn}
+	if err := s.limit(ctx, longestPause); err != nil {
+		s.Close()
+		return nil, Problem(err)
+	}
+	return s, nil
+}
+
+// limit makes the server end what this relay cannot end any more.
+func (s *Session) limit(ctx context.Context, longestPause time.Duration) error {
+	silence := (idleTimeout + longestPause).Milliseconds()
+	settings := fmt.Sprintf("SET statement_timeout = %d; SET tcp_user_timeout = %d", statementTimeout.Milliseconds(), silence)
+	var version int
+	if err := s.conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
+		return err
+	}
+	if version >= idleSessionTimeoutVersion {
+		settings += fmt.Sprintf("; SET idle_session_timeout = %d", silence)
+	}
+	_, err := s.conn.Exec(ctx, settings)
+	return err
+}
+
+// TryLock takes the lock of a table ("schema.table") if nobody has it, and
+// holds it until the session ends. It does not wait in the database, because
+// a waiting statement would keep vacuum from removing the rows that the active
+// relay settles.
+//
+// The key is a hash of the table's name rather than its OID, so that a table
+// which is dropped and made again is still one outbox.
+func (s *Session) TryLock(ctx context.Context, table string) (bool, error) {
+	hash := fnv.New32a()
+	hash.Write([]byte(table))
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	var locked bool
+	err := s.conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1, $2)", int32(lockClass), int32(hash.Sum32())).Scan(&locked)
+	if err != nil {
+		return false, Problem(fmt.Errorf("taking the lock: %w", err))
+	}
+	return locked, nil
+}
+
+// Close ends the session and frees its lock.
+func (s *Session) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = s.conn.Close(ctx) // the server frees the lock of a lost session by itself
+}
+
+func connectProblem(c *pgx.ConnConfig, err error) *relay.Problem {
+	// The error's own text names hosts, user and database, and no password.
+	problem := Problem(err)
+	if _, ok := errors.AsType[*pgconn.PgError](err); !ok {
+		problem = &relay.Problem{Reason: DatabaseUnreachable, Err: err}
+	}
+	problem.Message = fmt.Sprintf("connecting to database %q at %s:%d as %q: %s", c.Database, c.Host, c.Port, c.User, connectCause(err))
+	return problem
+}
+
+// connectCause is the innermost text of a connection error: pgconn's outer
+// ones repeat what connectProblem says, once per address that was tried.
+func connectCause(err error) string {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return fmt.Sprintf("%s (SQLSTATE %s)", refused.Message, refused.Code)
+	}
+	connect, ok := errors.AsType[*pgconn.ConnectError](err)
+	if !ok {
+		return err.Error()
+	}
+	cause := connect.Unwrap()
+	if joined, ok := cause.(interface{ Unwrap() []error }); ok && len(joined.Unwrap()) > 0 {
+		cause = joined.Unwrap()[0]
+	}
+	return cause.Error()
+}
