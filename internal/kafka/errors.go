@@ -152,6 +152,9 @@ func judge(err error) (Class, string) {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return Transient, Unreachable
 	}
+	if kgo.IsRetryableBrokerErr(err) {
+		return Transient, Unreachable
+	}
 	for _, broken := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, kgo.ErrClientClosed, context.DeadlineExceeded} {
 		if errors.Is(err, broken) {
 			return Transient, Unreachable
