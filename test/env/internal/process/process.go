@@ -31,9 +31,9 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 	cmd.SysProcAttr.Setpgid = true
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 
-	failed := make(chan error)
-	starter() <- func() { failed <- cmd.Start() }
-	if err := <-failed; err != nil {
+	var err error
+	OnLastingThread(func() { err = cmd.Start() })
+	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
 	p := &Process{cmd: cmd, done: make(chan struct{})}
@@ -44,8 +44,16 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 	return p, nil
 }
 
-// starter is the goroutine that forks. The death signal is sent when the
-// thread that forked ends, not the process, so that thread must stay.
+// OnLastingThread runs f on a thread that ends with this process and not
+// before. A child's death signal is sent when the thread that forked ends, so
+// this is where a child that has one must be started. Calls run one by one.
+func OnLastingThread(f func()) {
+	done := make(chan struct{})
+	starter() <- func() { defer close(done); f() }
+	<-done
+}
+
+// starter is the goroutine that holds the thread; it waits for calls for ever.
 var starter = sync.OnceValue(func() chan<- func() {
 	calls := make(chan func())
 	go func() {
