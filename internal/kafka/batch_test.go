@@ -3,7 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -54,9 +54,9 @@ func TestCallsWithinTheWindowShareABatch(t *testing.T) {
 			synctest.Wait()
 		}
 		call("a")
-		time.Sleep(batchWindow - 1)
+		time.Sleep(batchWindow - time.Nanosecond)
 		call("b")
-		time.Sleep(2)
+		time.Sleep(2 * time.Nanosecond)
 		call("c") // while the first batch runs
 		group.Wait()
 		if diff := cmp.Diff([][]string{{"a", "b"}, {"c"}}, log.batches); diff != "" {
@@ -135,7 +135,7 @@ func TestPerTopicNamesEachTopicOnceARequest(t *testing.T) {
 	t.Parallel()
 	var all []topicChanges
 	for i := range requestItems + 2 {
-		all = append(all, topicChanges{name: fmt.Sprint(i)})
+		all = append(all, topicChanges{name: strconv.Itoa(i)})
 	}
 	all = append(all, topicChanges{name: "0"}, topicChanges{name: "lost"}, topicChanges{name: "0"})
 	var sizes []int

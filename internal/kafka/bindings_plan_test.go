@@ -1,9 +1,9 @@
 package kafka_test
 
 import (
-	"fmt"
 	"maps"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -157,7 +157,7 @@ func TestPlanBindingsConverges(t *testing.T) {
 	const noCrash = -1
 	var universe []kafka.Binding
 	for i := range 5 {
-		universe = append(universe, kafka.ReadGroup("User:a", fmt.Sprint(i))...)
+		universe = append(universe, kafka.ReadGroup("User:a", strconv.Itoa(i))...)
 	}
 	for seed := range uint64(2000) {
 		random := rand.New(rand.NewPCG(2, seed))

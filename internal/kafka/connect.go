@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl"
@@ -124,7 +123,6 @@ func (s *SASL) mechanism() (sasl.Mechanism, error) {
 // are safe for concurrent use, and their errors carry a *Error (see Classify).
 type Cluster struct {
 	client *kgo.Client
-	admin  *kadm.Client
 
 	observes coalescer[string, Topic]
 	creates  coalescer[topicChanges, done]
@@ -151,7 +149,7 @@ func newCluster(opts ...kgo.Opt) (*Cluster, error) {
 	if err != nil {
 		return nil, &Error{Class: Rejected, Reason: InvalidConnection, Message: err.Error(), Err: err}
 	}
-	c := &Cluster{client: client, admin: kadm.NewClient(client)}
+	c := &Cluster{client: client}
 	c.observes.run = c.observe
 	c.creates.run = c.createTopics
 	c.grows.run = c.growTopics

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"math"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -52,18 +53,24 @@ func (c *Cluster) Describe(ctx context.Context) (Description, error) {
 }
 
 // mayAlter reports an error where Weir's principal may not write ACL bindings.
+// Brokers that cannot tell (Apache Kafka before 2.8, and some that are not
+// Apache Kafka) leave that to the first binding that is written.
 func (c *Cluster) mayAlter(ctx context.Context) error {
 	needed := action{doing: "look up Weir's own rights", needs: "ALTER on the Cluster"}
 	request := kmsg.NewPtrDescribeClusterRequest()
 	request.IncludeClusterAuthorizedOperations = true
 	response, err := request.RequestWith(ctx, c.client)
 	if err != nil {
+		if is := Classify(err); is.Reason != Unreachable {
+			return nil
+		}
 		return needed.failed(err)
 	}
 	if err := codeError(response.ErrorCode, response.ErrorMessage); err != nil {
 		return needed.failed(err)
 	}
-	if response.ClusterAuthorizedOperations&(1<<kmsg.ACLOperationAlter) == 0 {
+	rights := response.ClusterAuthorizedOperations
+	if rights != math.MinInt32 && rights&(1<<kmsg.ACLOperationAlter) == 0 {
 		return needed.failed(kerr.ClusterAuthorizationFailed)
 	}
 	return nil

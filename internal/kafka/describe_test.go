@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/test/env"
@@ -82,4 +83,18 @@ func TestClusterWithoutAuthorizer(t *testing.T) {
 	}
 	_, err = cluster.Bindings(t.Context())
 	wantError(t, err, kafka.Rejected, kafka.AuthorizerDisabled, "list ACL bindings: SECURITY_DISABLED: ")
+}
+
+// A broker before 2.8 cannot be asked for the rights of a principal.
+func TestDescribeAnOldBroker(t *testing.T) {
+	t.Parallel()
+	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.MaxVersions(kversion.V2_7_0()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(fake.Close)
+	cluster := connectAs(t, kafka.Config{BootstrapServers: fake.ListenAddrs()})
+	if description, err := cluster.Describe(t.Context()); err != nil || !description.Authorizer {
+		t.Errorf("got %+v, %v", description, err)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -141,7 +142,7 @@ func TestPlanTopicConverges(t *testing.T) {
 			config := map[string]string{}
 			for _, key := range keys {
 				if random.IntN(2) == 0 {
-					config[key] = fmt.Sprint(random.IntN(3))
+					config[key] = strconv.Itoa(random.IntN(3))
 				}
 			}
 			return config
