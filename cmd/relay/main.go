@@ -16,11 +16,13 @@ import (
 
 	"github.com/weir-dev/weir/internal/relay"
 	"github.com/weir-dev/weir/internal/relay/outbox"
+	"github.com/weir-dev/weir/internal/relay/retry"
 )
 
 // workers are the subcommands.
 var workers = map[string]func(context.Context, relay.Options) error{
 	"outbox": outbox.Run,
+	"retry":  retry.Run,
 }
 
 const usage = "usage: relay outbox|retry --dir=<directory> --listen=<host:port>"

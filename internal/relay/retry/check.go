@@ -1,0 +1,152 @@
+package retry
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-dev/weir/internal/relay"
+	"github.com/weir-dev/weir/internal/relay/config"
+)
+
+const (
+	// checkInterval is how often the worker asks whether it could work, also
+	// while nothing fails: the client hides outages from an idle consumer.
+	checkInterval = 2 * time.Second
+	checkTimeout  = 5 * time.Second
+	// topicGrace is how long a topic may be missing without being a problem:
+	// brokers learn of a topic some time after it was made.
+	topicGrace = 10 * time.Second
+)
+
+// checker finds out what keeps the worker from its topics.
+type checker struct {
+	client *kgo.Client
+	sink   sink
+	// missing is since when a topic is not there.
+	missing map[string]time.Time
+	// sized says that the topics' limits are known for these groups.
+	sized *config.Retry
+}
+
+// watch reports to partCluster until ctx ends.
+func (c *checker) watch(ctx context.Context, current func() *config.Retry, problems *problems) {
+	ticker := time.NewTicker(checkInterval)
+	defer ticker.Stop()
+	for {
+		problem := c.check(ctx, current())
+		if ctx.Err() != nil {
+			return
+		}
+		problems.report(partCluster, problem)
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (c *checker) check(ctx context.Context, r *config.Retry) *relay.Problem {
+	if problem := c.sink.Check(ctx, nil); problem != nil {
+		return problem
+	}
+	needs := needs(r.Groups)
+	if problem := c.checkTopics(ctx, needs); problem != nil || len(c.missing) > 0 {
+		return problem
+	}
+	if c.sized == r {
+		return nil
+	}
+	var written []string
+	for _, n := range needs {
+		if n.write {
+			written = append(written, n.topic)
+		}
+	}
+	// For the sizes that the topics allow, which the sink learns on the way.
+	problem := c.sink.Check(ctx, written)
+	if problem == nil {
+		c.sized = r
+	}
+	return problem
+}
+
+func (c *checker) checkTopics(ctx context.Context, needs []need) *relay.Problem {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	request := kmsg.NewPtrMetadataRequest()
+	request.IncludeTopicAuthorizedOperations = true
+	request.Topics = make([]kmsg.MetadataRequestTopic, 0, len(needs)) // empty, not nil, which would mean all
+	for _, n := range needs {
+		topic := kmsg.NewMetadataRequestTopic()
+		topic.Topic = kmsg.StringPtr(n.topic)
+		request.Topics = append(request.Topics, topic)
+	}
+	response, err := request.RequestWith(ctx, c.client)
+	if err != nil {
+		return c.sink.Explain(&kgo.Record{}, err)
+	}
+	byName := make(map[string]kmsg.MetadataResponseTopic, len(response.Topics))
+	for _, topic := range response.Topics {
+		if topic.Topic != nil {
+			byName[*topic.Topic] = topic
+		}
+	}
+	return c.judge(needs, byName, time.Now())
+}
+
+// judge returns the first problem in the order of needs.
+func (c *checker) judge(needs []need, topics map[string]kmsg.MetadataResponseTopic, now time.Time) (first *relay.Problem) {
+	missing := map[string]time.Time{}
+	for _, n := range needs {
+		topic := topics[n.topic]
+		err := kerr.ErrorForCode(topic.ErrorCode)
+		var problem *relay.Problem
+		switch {
+		case topic.Topic == nil, errors.Is(err, kerr.UnknownTopicOrPartition):
+			since, known := c.missing[n.topic]
+			if !known {
+				since = now
+			}
+			missing[n.topic] = since
+			if now.Sub(since) >= topicGrace {
+				problem = topicNotFound(n.topic)
+			}
+		case errors.Is(err, kerr.TopicAuthorizationFailed), err == nil && !n.met(topic.AuthorizedOperations):
+			problem = topicUnauthorized(c.sink.principal(), n.operations(), n.topic)
+		case err != nil:
+			problem = c.sink.Explain(&kgo.Record{Topic: n.topic}, err)
+		}
+		if first == nil {
+			first = problem
+		}
+	}
+	c.missing = missing
+	return first
+}
+
+// met reads the bit field of KIP-430. Brokers that do not fill it in leave
+// the sentinel: then fetching and producing will tell.
+func (n need) met(operations int32) bool {
+	const unknown = -1 << 31
+	may := func(operation kmsg.ACLOperation) bool { return operations&(1<<operation) != 0 }
+	return operations == unknown ||
+		(!n.read || may(kmsg.ACLOperationRead)) && (!n.write || may(kmsg.ACLOperationWrite))
+}
+
+// operations are the needs as ACLs call them.
+func (n need) operations() string {
+	switch {
+	case n.read && n.write:
+		return "READ, WRITE"
+	case n.read:
+		return "READ"
+	default:
+		return "WRITE"
+	}
+}

@@ -1,0 +1,270 @@
+package retry
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-dev/weir/internal/deadletter"
+	"github.com/weir-dev/weir/internal/relay"
+)
+
+const (
+	// tick is the grid on which sleeping lanes wake: records that are due
+	// within one share a batch. It is the most that a lane adds to a wait.
+	tick = 10 * time.Millisecond
+	// recordOverhead is what a queued record costs beyond its bytes.
+	recordOverhead = 256
+)
+
+// Where records go, as in metrics and config.RetryState.Moved.
+const (
+	toWait  = "wait"
+	toRetry = "retry"
+	toDLT   = "dlt"
+)
+
+// lane is one partition of a failed or wait topic: the source of one engine.
+// The session pushes what it polled; the engine's goroutine does the rest.
+type lane struct {
+	at       topicPartition
+	consumer consumer
+	marks    *marks
+	metrics  *metrics
+
+	mu    sync.Mutex
+	step  step
+	share share
+	// queue holds what was polled and is not settled, in order of offsets.
+	queue  []entry
+	bytes  int
+	paused bool
+	// wake is signalled when the head of the queue may have changed.
+	wake chan struct{}
+
+	// batch is what the last Next returned; the engine's goroutine only.
+	batch []passage
+}
+
+// consumer is what a lane needs of *kgo.Client.
+type consumer interface {
+	PauseFetchPartitions(map[string][]int32) map[string][]int32
+	ResumeFetchPartitions(map[string][]int32)
+}
+
+type topicPartition struct {
+	topic     string
+	partition int32
+}
+
+func (at topicPartition) String() string { return fmt.Sprintf("%s/%d", at.topic, at.partition) }
+
+// entry is a record on its way into a batch.
+type entry struct {
+	record *kgo.Record
+	// due is when it may go: never before the records in front of it.
+	due time.Time
+}
+
+// passage is a record on its way to a topic.
+type passage struct {
+	from entry
+	to   string
+}
+
+// share is what a lane may use of the worker's memory and of its producer.
+type share struct{ bytes, records int }
+
+func newLane(at topicPartition, step step, consumer consumer, marks *marks, metrics *metrics) *lane {
+	return &lane{
+		at: at, step: step, share: share{bytes: laneBytesMin, records: laneRecordsMin},
+		consumer: consumer, marks: marks, metrics: metrics,
+		wake: make(chan struct{}, 1),
+	}
+}
+
+// setStep changes what becomes of records that are not in flight yet.
+func (l *lane) setStep(step step) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.step = step
+}
+
+// setShare changes what the lane may use from now on.
+func (l *lane) setShare(share share) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.share = share
+}
+
+// push queues polled records. It never blocks; a lane that has enough pauses
+// its partition.
+func (l *lane) push(records []*kgo.Record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var due time.Time
+	if n := len(l.queue); n > 0 {
+		due = l.queue[n-1].due
+	}
+	for _, record := range records {
+		if l.step.wait > 0 {
+			own := deadletter.Due(headersOf(record), record.Timestamp, l.step.delay())
+			if own.After(due) {
+				due = own
+			}
+		}
+		l.queue = append(l.queue, entry{record: record, due: due})
+		l.bytes += size(record)
+	}
+	if !l.paused && l.bytes >= l.share.bytes {
+		l.paused = true
+		l.consumer.PauseFetchPartitions(l.at.set())
+	}
+	select {
+	case l.wake <- struct{}{}:
+	default: // it has been told
+	}
+}
+
+// release ends the pause of a partition whose lane has stopped: the client
+// remembers pauses beyond an assignment.
+func (l *lane) release() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.paused {
+		l.paused = false
+		l.consumer.ResumeFetchPartitions(l.at.set())
+	}
+}
+
+// Next implements relay.Source: it sleeps until the head of the queue is due.
+func (l *lane) Next(ctx context.Context) ([]relay.Item, error) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		now := time.Now()
+		items, due := l.take(now)
+		if len(items) > 0 {
+			return items, nil
+		}
+		var head <-chan time.Time
+		if !due.IsZero() {
+			timer.Reset(due.Sub(now) + tick - time.Duration(due.UnixNano())%tick)
+			head = timer.C
+		}
+		select {
+		case <-head:
+		case <-l.wake:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// take returns the batch that is due now, or when the head will be; a zero
+// time means that the queue is empty.
+func (l *lane) take(now time.Time) (items []relay.Item, due time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.batch = l.batch[:0]
+	for _, e := range l.queue {
+		if e.due.After(now) {
+			due = e.due
+			break
+		}
+		if len(items) == l.share.records {
+			break
+		}
+		record, to := l.step.move(e.record, now)
+		items = append(items, relay.Item{Record: record})
+		l.batch = append(l.batch, passage{from: e, to: to})
+	}
+	return items, due
+}
+
+// move returns the record that r becomes, and where that goes. Key and value
+// are r's own.
+func (s step) move(r *kgo.Record, now time.Time) (moved *kgo.Record, to string) {
+	moved = &kgo.Record{Key: r.Key, Value: r.Value, Timestamp: now}
+	if s.wait > 0 {
+		moved.Topic, moved.Headers = deadletter.Retry(s.rules.Group), r.Headers
+		return moved, toRetry
+	}
+	decision := deadletter.Judge(s.rules, headersOf(r), r.Timestamp, now, rand.Float64())
+	for _, header := range decision.Headers {
+		moved.Headers = append(moved.Headers, kgo.RecordHeader(header))
+	}
+	if decision.Wait == 0 {
+		moved.Topic = deadletter.DLT(s.rules.Group)
+		return moved, toDLT
+	}
+	moved.Topic = deadletter.Wait(s.rules.Group, decision.Wait)
+	return moved, toWait
+}
+
+// Settle implements relay.Source: it marks the offset behind the acknowledged
+// records, to be committed soon.
+func (l *lane) Settle(_ context.Context, n int) error {
+	settled := l.batch[:n]
+	last := settled[n-1].from.record
+	l.marks.set(l.at, kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: last.Offset + 1})
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	for _, p := range settled {
+		l.metrics.moved(l.step.rules.Group, p.to)
+		if p.to == toRetry {
+			l.metrics.lateness.Observe(now.Sub(p.from.due).Seconds())
+		}
+		l.bytes -= size(p.from.record)
+	}
+	clear(l.queue[:n]) // let go of the records now: the array lives on
+	l.queue = l.queue[n:]
+	l.batch = nil
+	if l.paused && l.bytes <= l.share.bytes/2 {
+		l.paused = false
+		l.consumer.ResumeFetchPartitions(l.at.set())
+	}
+	return nil
+}
+
+// Keep implements relay.Source. There is no session to lose: a lane whose
+// partition is gone is stopped.
+func (l *lane) Keep(context.Context) error { return nil }
+
+// Block implements relay.Source. The lane waits: a failed record has nowhere
+// else to go, and must not be lost.
+func (l *lane) Block(_ context.Context, i int, cause error) *relay.Problem {
+	record := l.batch[i].from.record
+	return &relay.Problem{Reason: recordRefused, Err: cause, Message: fmt.Sprintf(
+		"the record at offset %d of %s cannot be moved, and those behind it wait: %v; Weir adds some hundred bytes of headers: "+
+			"raise max.message.bytes of all topics of the group above that of its source topics", record.Offset, l.at, cause)}
+}
+
+// recordRefused: a record can never be produced.
+const recordRefused = "RecordRefused"
+
+func (at topicPartition) set() map[string][]int32 {
+	return map[string][]int32{at.topic: {at.partition}}
+}
+
+func headersOf(r *kgo.Record) []deadletter.Header {
+	headers := make([]deadletter.Header, len(r.Headers))
+	for i, header := range r.Headers {
+		headers[i] = deadletter.Header(header)
+	}
+	return headers
+}
+
+func size(r *kgo.Record) int {
+	n := recordOverhead + len(r.Key) + len(r.Value)
+	for _, header := range r.Headers {
+		n += len(header.Key) + len(header.Value)
+	}
+	return n
+}

@@ -1,0 +1,66 @@
+package retry
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/weir-dev/weir/internal/relay"
+)
+
+// problems gathers what troubles the parts of the worker into one health,
+// which has room for one problem: the first by the name of its part. It is
+// safe for concurrent use.
+type problems struct {
+	health  *relay.Health
+	metrics *metrics
+
+	mu     sync.Mutex
+	byPart map[string]*relay.Problem
+}
+
+// The parts of a worker that may have a problem, besides its lanes. They sort
+// before the names of topics, and by how much they explain.
+const (
+	partFile    = "!1 file"
+	partSession = "!2 session"
+	partCluster = "!3 cluster"
+	partGroup   = "!4 group"
+	partCommit  = "!5 commit"
+)
+
+func newProblems(health *relay.Health, metrics *metrics) *problems {
+	return &problems{health: health, metrics: metrics, byPart: map[string]*relay.Problem{}}
+}
+
+// report notes what troubles a part; nil means nothing (any more).
+func (p *problems) report(part string, problem *relay.Problem) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if problem == nil {
+		if _, had := p.byPart[part]; !had {
+			return
+		}
+		delete(p.byPart, part)
+	} else {
+		p.byPart[part] = problem
+		p.metrics.failures.WithLabelValues(problem.Reason).Inc()
+	}
+	p.tell()
+}
+
+// enter begins a phase; problems that lasted until now still do.
+func (p *problems) enter(phase string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.health.Enter(phase)
+	p.tell()
+}
+
+func (p *problems) tell() {
+	if len(p.byPart) == 0 {
+		p.health.Report(nil)
+		return
+	}
+	p.health.Report(p.byPart[slices.Min(slices.Collect(maps.Keys(p.byPart)))])
+}

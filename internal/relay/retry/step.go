@@ -1,0 +1,66 @@
+package retry
+
+import (
+	"time"
+
+	"github.com/weir-dev/weir/internal/deadletter"
+	"github.com/weir-dev/weir/internal/relay/config"
+)
+
+// step is what becomes of the records of one topic.
+type step struct {
+	rules deadletter.Rules
+	// wait is the number of the wait topic, from 1; zero for the failed topic.
+	wait int
+}
+
+// delay is how long a record of a wait topic waits that does not say so itself.
+func (s step) delay() time.Duration {
+	if s.wait <= len(s.rules.Delays) {
+		return s.rules.Delays[s.wait-1]
+	}
+	return 0 // the schedule became shorter: it has waited long enough
+}
+
+// steps are the topics that the worker reads, by name.
+func steps(groups []config.RetryGroup) map[string]step {
+	all := map[string]step{}
+	for _, g := range groups {
+		rules := deadletter.Rules{
+			Group:           g.Group,
+			JitterPercent:   g.JitterPercent,
+			MaxElapsed:      time.Duration(g.MaxElapsed),
+			PermanentErrors: g.PermanentErrors,
+		}
+		for _, delay := range g.Delays {
+			rules.Delays = append(rules.Delays, time.Duration(delay))
+		}
+		all[deadletter.Failed(g.Group)] = step{rules: rules}
+		for n := 1; n <= g.Waits; n++ {
+			all[deadletter.Wait(g.Group, n)] = step{rules: rules, wait: n}
+		}
+	}
+	return all
+}
+
+// need is what the worker must be allowed to do with a topic.
+type need struct {
+	topic       string
+	read, write bool
+}
+
+// needs are all topics of all groups, by group and then in the order in which
+// a record passes them.
+func needs(groups []config.RetryGroup) []need {
+	var all []need
+	for _, g := range groups {
+		all = append(all, need{topic: deadletter.Failed(g.Group), read: true})
+		for n := 1; n <= g.Waits; n++ {
+			all = append(all, need{topic: deadletter.Wait(g.Group, n), read: true, write: true})
+		}
+		all = append(all,
+			need{topic: deadletter.Retry(g.Group), write: true},
+			need{topic: deadletter.DLT(g.Group), write: true})
+	}
+	return all
+}
