@@ -51,7 +51,7 @@ type KafkaCluster struct {
 	// Status is what Weir sees.
 	// +optional
 	// +kubebuilder:default={"observedGeneration":-1}
-	Status KafkaClusterStatus `json:"status,omitempty"`
+	Status KafkaClusterStatus `json:"status,omitzero"`
 }
 
 // KafkaClusterSpec says where a cluster is, how to reach it, and who may use it.
@@ -60,56 +60,60 @@ type KafkaClusterSpec struct {
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 
-	// BootstrapServers are host:port addresses of one or more brokers; the others are found through them.
+	// BootstrapServers are addresses of one or more brokers, through which the others are found:
+	// ["kafka-bootstrap.kafka.svc:9092"].
 	// +required
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MaxLength=260
-	// +kubebuilder:validation:items:Pattern=`^(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9.-]+):[0-9]{1,5}$`
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^([[][0-9a-fA-F:.]+[]]|[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?):[0-9]{1,5}$') && int(self.substring(self.lastIndexOf(':') + 1)) >= 1 && int(self.substring(self.lastIndexOf(':') + 1)) <= 65535",message="must be host:port, such as kafka-bootstrap.kafka.svc:9092"
 	// +listType=atomic
 	BootstrapServers []string `json:"bootstrapServers"`
 
-	// ClusterID, where set, is a guard: Weir refuses to act if the brokers report another cluster ID. The ID of a
+	// ClusterID is a guard: where it is set, Weir refuses to act if the brokers report another cluster ID. The ID of a
 	// connected cluster is in status.clusterId.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	ClusterID string `json:"clusterId,omitempty"`
 
-	// TLS encrypts the connection; absent means plaintext.
+	// TLS encrypts the connection. Absent means plaintext; {} means TLS with the system's roots.
 	// +optional
 	TLS *KafkaTLS `json:"tls,omitempty"`
 
-	// SASL authenticates the operator; absent means no SASL (a client certificate, or an open cluster).
+	// SASL authenticates the operator. Absent means no SASL: a client certificate, or a cluster that is open.
 	// +optional
 	SASL *KafkaSASL `json:"sasl,omitempty"`
 
-	// Namespaces says which namespaces may use this cluster.
+	// Namespaces says which namespaces may use this cluster: all of them, unless it says otherwise.
 	// +optional
 	// +kubebuilder:default={from: All}
-	Namespaces ClusterNamespaces `json:"namespaces,omitempty"`
+	Namespaces ClusterNamespaces `json:"namespaces,omitzero"`
 
-	// TopicNaming is Namespaced (a topic is named "<namespace>.<name>" and spec.topicName must stay inside
-	// "<namespace>.") or Free (no rule). It applies to topics that are declared from then on.
+	// TopicNaming is Namespaced (a topic's name is "<namespace>.<name>", and a spec.topicName must begin with
+	// "<namespace>.") or Free (the name is "<name>", and spec.topicName may be any). It applies to Topics that are made
+	// from then on.
 	// +optional
 	// +kubebuilder:default=Namespaced
 	TopicNaming TopicNaming `json:"topicNaming,omitempty"`
 
-	// Defaults are used for a Topic that is silent, when its topic is created. They are not enforced afterwards.
+	// Defaults are for a Topic that is silent, when its topic is created. They are not enforced afterwards.
 	// +optional
-	Defaults TopicDefaults `json:"defaults,omitempty"`
+	Defaults TopicDefaults `json:"defaults,omitzero"`
 
-	// RetryWorker configures the worker that moves failed records of all groups with a DeadLetterPolicy on this cluster.
-	// It runs in the operator's namespace as soon as there is such a group.
+	// RetryWorker configures the worker that moves the failed records of all groups with a DeadLetterPolicy on this
+	// cluster. It runs in the operator's namespace as soon as there is such a group.
 	// +optional
 	RetryWorker *RetryWorkerSpec `json:"retryWorker,omitempty"`
 }
 
 // KafkaTLS says how a connection is encrypted.
 type KafkaTLS struct {
-	// CASecretRef names the PEM certificates that sign the brokers'; absent means the system's roots.
+	// CASecretRef names the PEM certificates that sign the brokers', in the operator's namespace. Absent means the
+	// system's roots.
 	// +optional
 	CASecretRef *SecretKeyReference `json:"caSecretRef,omitempty"`
-	// ClientSecretRef names a Secret with the keys tls.crt and tls.key, the client certificate for mTLS.
+	// ClientSecretRef names a Secret with the keys tls.crt and tls.key, the client certificate for mTLS, in the
+	// operator's namespace.
 	// +optional
 	ClientSecretRef *SecretReference `json:"clientSecretRef,omitempty"`
 }
@@ -119,37 +123,39 @@ type KafkaSASL struct {
 	// Mechanism is Plain, ScramSHA256 or ScramSHA512. Workers on this cluster use it too.
 	// +required
 	Mechanism SASLMechanism `json:"mechanism"`
-	// SecretRef names a Secret with the keys username and password.
+	// SecretRef names a Secret with the keys username and password, in the operator's namespace.
 	// +required
 	SecretRef SecretReference `json:"secretRef"`
 }
 
 // ClusterNamespaces says which namespaces may use a cluster.
-// +kubebuilder:validation:XValidation:rule="has(self.selector) == (self.from == 'Selector')",fieldPath=".selector",message="selector is required when from is Selector, and only then"
+// +kubebuilder:validation:XValidation:rule="has(self.selector) == (self.from == 'Selector')",fieldPath=".selector",message="selector goes with from: Selector, and from: Selector with a selector"
 type ClusterNamespaces struct {
 	// From is All, or Selector (namespaces whose labels match selector).
 	// +optional
 	// +kubebuilder:validation:Enum=All;Selector
 	// +kubebuilder:default=All
 	From NamespacesFrom `json:"from,omitempty"`
-	// Selector matches the labels of namespaces.
+	// Selector matches the labels of namespaces. Every namespace has the label kubernetes.io/metadata.name, its name.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",message="is empty, which would match every namespace: name labels, or write from: All"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'] && (e.operator in ['In', 'NotIn']) == (has(e.values) && size(e.values) > 0))",fieldPath=".matchExpressions",message="each needs an operator, In or NotIn with values, or Exists or DoesNotExist without"
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 }
 
 // TopicDefaults are what a new topic gets where its Topic is silent.
 type TopicDefaults struct {
-	// Partitions of a new topic; the broker's num.partitions if absent.
+	// Partitions of a new topic: 6. Absent means the broker's num.partitions.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100000
 	Partitions *int32 `json:"partitions,omitempty"`
-	// Replicas of a new topic; the broker's default.replication.factor if absent.
+	// Replicas of a new topic: 3. Absent means the broker's default.replication.factor.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=32
 	Replicas *int32 `json:"replicas,omitempty"`
-	// Config of a new topic: Kafka's topic configuration keys.
+	// Config of a new topic, by Kafka's keys: {min.insync.replicas: "2"}.
 	// +optional
 	Config TopicConfig `json:"config,omitempty"`
 }
@@ -157,10 +163,10 @@ type TopicDefaults struct {
 // RetryWorkerSpec configures the retry worker of a cluster.
 type RetryWorkerSpec struct {
 	// Kafka is the worker's own identity; its Secret is in the operator's namespace. Weir grants it what it needs.
-	// Without it the worker uses the operator's credentials, and no grants are made.
+	// Absent means the operator's credentials, and no grants.
 	// +optional
 	Kafka *KafkaCredentials `json:"kafka,omitempty"`
-	// Replicas share the work, by partition.
+	// Replicas share the work, by partition. 0 stops it: failed records wait where they are.
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=0
@@ -168,10 +174,10 @@ type RetryWorkerSpec struct {
 	Replicas *int32 `json:"replicas,omitempty"`
 	// Resources of the worker's container.
 	// +optional
-	Resources corev1.ResourceRequirements `json:"resources,omitempty"`
+	Resources corev1.ResourceRequirements `json:"resources,omitzero"`
 	// PodTemplate adjusts the worker's pods.
 	// +optional
-	PodTemplate PodTemplate `json:"podTemplate,omitempty"`
+	PodTemplate PodTemplate `json:"podTemplate,omitzero"`
 }
 
 // Authorizer says whether a cluster enforces ACLs.
@@ -185,10 +191,11 @@ const (
 
 // KafkaClusterStatus is what Weir sees of a cluster.
 type KafkaClusterStatus struct {
-	// ObservedGeneration is the generation that the conditions speak of.
+	// ObservedGeneration is the generation that the conditions speak of; -1 until Weir has looked.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Conditions: Ready, and while they are True Reconciling or Stalled.
+	// Conditions: Ready (the brokers answer, accept the credentials and report the right cluster ID), and while they
+	// are True Reconciling (Weir is at it) or Stalled (somebody must act).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -196,12 +203,14 @@ type KafkaClusterStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 	// ClusterID as the brokers report it.
 	// +optional
+	// +kubebuilder:validation:MaxLength=64
 	ClusterID string `json:"clusterId,omitempty"`
 	// Brokers that are registered.
 	// +optional
 	Brokers int32 `json:"brokers,omitempty"`
 	// Authorizer is Enabled or Disabled. Without one, topics work and grants are not enforced.
 	// +optional
+	// +kubebuilder:validation:MaxLength=32
 	Authorizer Authorizer `json:"authorizer,omitempty"`
 	// Topics of this cluster that Topic resources claim.
 	// +optional
@@ -213,6 +222,7 @@ type KafkaClusterStatus struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=100000
+	// +kubebuilder:validation:items:MaxLength=1024
 	ManagedBindings []string `json:"managedBindings,omitempty"`
 	// RetryWorker is the Deployment of the retry worker, where there is one.
 	// +optional

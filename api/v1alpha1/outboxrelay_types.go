@@ -52,19 +52,20 @@ type OutboxRelay struct {
 	// Status is what Weir sees.
 	// +optional
 	// +kubebuilder:default={"observedGeneration":-1}
-	Status OutboxRelayStatus `json:"status,omitempty"`
+	Status OutboxRelayStatus `json:"status,omitzero"`
 }
 
 // OutboxRelaySpec says which table is published to which topics, and as whom.
 // +kubebuilder:validation:XValidation:rule="has(self.clusterRef) == has(oldSelf.clusterRef) && (!has(self.clusterRef) || self.clusterRef == oldSelf.clusterRef)",fieldPath=".clusterRef",message="clusterRef is immutable: delete this resource (the rows stay) and create it for the other cluster"
-// +kubebuilder:validation:XValidation:rule="self.afterPublish != 'Mark' || has(self.outbox.columns.status)",fieldPath=".outbox.columns.status",message="afterPublish Mark needs outbox.columns.status, the column that holds PENDING, SENT or FAILED"
-// +kubebuilder:validation:XValidation:rule="self.afterPublish == 'Mark' || (!has(self.outbox.columns.status) && !has(self.outbox.columns.publishedAt))",fieldPath=".outbox.columns",message="columns.status and columns.publishedAt need afterPublish Mark"
+// +kubebuilder:validation:XValidation:rule="self.afterPublish != 'Mark' || has(self.outbox.columns.status)",fieldPath=".outbox.columns.status",message="afterPublish: Mark needs outbox.columns.status, the column that holds PENDING, SENT or FAILED"
+// +kubebuilder:validation:XValidation:rule="self.afterPublish == 'Mark' || (!has(self.outbox.columns.status) && !has(self.outbox.columns.publishedAt))",fieldPath=".outbox.columns",message="status and publishedAt are written by afterPublish: Mark only: set that, or drop them"
 type OutboxRelaySpec struct {
 	// Suspend stops Weir from touching the relay: its worker, if there is one, runs on as it is.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 
-	// ClusterRef names the KafkaCluster; absent means the one annotated weir.dev/is-default-cluster: "true". Immutable.
+	// ClusterRef names the KafkaCluster. Absent means the one with the annotation
+	// weir.dev/is-default-cluster: "true". Immutable.
 	// +optional
 	ClusterRef *ClusterReference `json:"clusterRef,omitempty"`
 
@@ -72,18 +73,18 @@ type OutboxRelaySpec struct {
 	// +required
 	Database Database `json:"database"`
 
-	// Outbox describes the table.
+	// Outbox describes the table. Absent means public.outbox with Debezium's columns, and seq.
 	// +optional
 	// +kubebuilder:default={}
-	Outbox Outbox `json:"outbox,omitempty"`
+	Outbox Outbox `json:"outbox,omitzero"`
 
 	// Capture says how rows are found.
 	// +optional
 	// +kubebuilder:default={}
-	Capture Capture `json:"capture,omitempty"`
+	Capture Capture `json:"capture,omitzero"`
 
-	// AfterPublish is what becomes of a row after its record was acknowledged: Delete deletes it, Mark writes SENT
-	// into outbox.columns.status.
+	// AfterPublish is what becomes of a row after its record was acknowledged. Delete deletes it; Mark writes SENT into
+	// outbox.columns.status.
 	// +optional
 	// +kubebuilder:default=Delete
 	AfterPublish AfterPublish `json:"afterPublish,omitempty"`
@@ -93,6 +94,8 @@ type OutboxRelaySpec struct {
 	// +required
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=100
+	// +kubebuilder:validation:XValidation:rule="self.all(r, !has(r.aggregateType) || self.exists_one(s, has(s.aggregateType) && s.aggregateType == r.aggregateType))",message="an aggregateType has two routes, and the second would never be used: drop one"
+	// +kubebuilder:validation:XValidation:rule="!self.exists(r, !has(r.aggregateType)) || (self.exists_one(r, !has(r.aggregateType)) && !has(self[size(self) - 1].aggregateType))",message="a route without aggregateType matches every row, so those after it would never be used: let it be the last"
 	// +listType=atomic
 	Routes []Route `json:"routes"`
 
@@ -109,21 +112,21 @@ type OutboxRelaySpec struct {
 
 	// Resources of the worker's container.
 	// +optional
-	Resources corev1.ResourceRequirements `json:"resources,omitempty"`
+	Resources corev1.ResourceRequirements `json:"resources,omitzero"`
 
 	// PodTemplate adjusts the worker's pods.
 	// +optional
-	PodTemplate PodTemplate `json:"podTemplate,omitempty"`
+	PodTemplate PodTemplate `json:"podTemplate,omitzero"`
 }
 
 // Database says where an outbox is.
 type Database struct {
-	// Engine is Postgres.
+	// Engine is Postgres: version 14 or newer.
 	// +optional
 	// +kubebuilder:default=Postgres
 	Engine DatabaseEngine `json:"engine,omitempty"`
-	// ConnectionSecretRef names the Secret key that holds a connection URI, as CloudNativePG writes it:
-	// postgresql://user:password@host:5432/database.
+	// ConnectionSecretRef names the Secret key, in this namespace, that holds a connection URI as CloudNativePG writes
+	// it: postgresql://user:password@host:5432/database.
 	// +required
 	ConnectionSecretRef SecretKeyReference `json:"connectionSecretRef"`
 }
@@ -133,14 +136,13 @@ type Outbox struct {
 	// Table is "schema.table", or "table" in the schema public.
 	// +optional
 	// +kubebuilder:default=public.outbox
-	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=127
-	// +kubebuilder:validation:Pattern=`^[^.]+(\.[^.]+)?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[^.]{1,63}([.][^.]{1,63})?$')",message="must be table or schema.table, each of 1 to 63 characters"
 	Table string `json:"table,omitempty"`
-	// Columns of the table; the defaults are those of Debezium's outbox table, and seq.
+	// Columns of the table. The defaults are those of Debezium's outbox table, and seq.
 	// +optional
 	// +kubebuilder:default={}
-	Columns OutboxColumns `json:"columns,omitempty"`
+	Columns OutboxColumns `json:"columns,omitzero"`
 }
 
 // OutboxColumns names the columns of an outbox table.
@@ -169,7 +171,7 @@ type OutboxColumns struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Type string `json:"type,omitempty"`
-	// Payload becomes the record's value: json, jsonb, text or bytea.
+	// Payload becomes the record's value: a column of type json, jsonb, text or bytea.
 	// +optional
 	// +kubebuilder:default=payload
 	// +kubebuilder:validation:MinLength=1
@@ -181,22 +183,25 @@ type OutboxColumns struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Sequence string `json:"sequence,omitempty"`
-	// CreatedAt, where set, names a timestamptz column: the record's timestamp, and the age of waiting rows.
+	// CreatedAt is a timestamptz column: "created_at". It becomes the record's timestamp, and tells the age of waiting
+	// rows. Absent means that the timestamp is the time of publishing, and the age is not known.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	CreatedAt string `json:"createdAt,omitempty"`
-	// Headers, where set, names a json or jsonb column: an object of strings that become headers of the record.
+	// Headers is a json or jsonb column that holds an object of strings: {"tenant": "a"}. They become headers of the
+	// record. Absent means none.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Headers string `json:"headers,omitempty"`
-	// Status names the text column that holds PENDING, SENT or FAILED; needed by afterPublish Mark.
+	// Status is the text column that holds PENDING, SENT or FAILED. Needed by afterPublish Mark, and used by it only.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Status string `json:"status,omitempty"`
-	// PublishedAt, where set, names a timestamptz column that afterPublish Mark writes the time into.
+	// PublishedAt is a timestamptz column that afterPublish Mark writes the time into. Absent means that the time is
+	// not kept.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
@@ -205,25 +210,27 @@ type OutboxColumns struct {
 
 // Capture says how rows are found.
 type Capture struct {
-	// Mode is Polling.
+	// Mode is Polling: the table is read again and again.
 	// +optional
 	// +kubebuilder:default=Polling
 	Mode CaptureMode `json:"mode,omitempty"`
 	// Polling tunes the mode Polling.
 	// +optional
 	// +kubebuilder:default={}
-	Polling Polling `json:"polling,omitempty"`
+	Polling Polling `json:"polling,omitzero"`
 }
 
 // Polling tunes how the table is read.
 type Polling struct {
-	// MaxInterval is the longest wait between two looks at an idle table, between 5ms and 1m; a busy table is read
+	// MaxInterval is the longest wait between two looks at an idle table, from 5ms to 1m: 500ms. A busy table is read
 	// without waiting.
 	// +optional
 	// +kubebuilder:default="500ms"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5ms') && duration(self) <= duration('1m')",message="maxInterval must be between 5ms and 1m"
-	MaxInterval metav1.Duration `json:"maxInterval,omitempty"`
-	// BatchSize is the most rows that are read, published and settled together.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(ms|s|m|h))+$') && duration(self) >= duration('5ms') && duration(self) <= duration('1m')",message="must be a duration from 5ms to 1m, such as 500ms"
+	MaxInterval metav1.Duration `json:"maxInterval,omitzero"`
+	// BatchSize is how many rows at most are read, published and settled together.
 	// +optional
 	// +kubebuilder:default=1000
 	// +kubebuilder:validation:Minimum=1
@@ -233,22 +240,23 @@ type Polling struct {
 
 // Route sends rows to a topic.
 type Route struct {
-	// AggregateType that this route is for, compared exactly; absent matches every row.
+	// AggregateType of the rows that this route is for, compared exactly: "order". Absent matches every row.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	AggregateType string `json:"aggregateType,omitempty"`
-	// TopicRef names the Topic resource that the rows go to.
+	// TopicRef names the Topic resource whose topic the rows go to.
 	// +required
 	TopicRef TopicReference `json:"topicRef"`
 }
 
 // OutboxRelayStatus is what Weir sees of a relay.
 type OutboxRelayStatus struct {
-	// ObservedGeneration is the generation that the conditions speak of.
+	// ObservedGeneration is the generation that the conditions speak of; -1 until Weir has looked.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Conditions: Ready, Backlogged, and while they are True Reconciling or Stalled.
+	// Conditions: Ready (publishing, or nothing to publish), Backlogged (rows wait longer than they should), and while
+	// they are True Reconciling (Weir is at it) or Stalled (somebody must act).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -256,8 +264,9 @@ type OutboxRelayStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 	// Cluster is the KafkaCluster that this resource lives on. It stays the same when another one becomes the default.
 	// +optional
+	// +kubebuilder:validation:MaxLength=253
 	Cluster string `json:"cluster,omitempty"`
-	// CaptureMode in use.
+	// CaptureMode that is in use.
 	// +optional
 	CaptureMode CaptureMode `json:"captureMode,omitempty"`
 	// PendingRows wait to be published: exact to 1,000, then rounded to two digits. Written at most once a minute
@@ -278,6 +287,7 @@ type OutboxRelayStatus struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32768
+	// +kubebuilder:validation:items:MaxLength=1024
 	ManagedBindings []string `json:"managedBindings,omitempty"`
 }
 

@@ -4,8 +4,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // TopicConfig maps Kafka's topic configuration keys to values, as Kafka writes them.
 // +kubebuilder:validation:MaxProperties=64
-// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^[a-z][a-zA-Z0-9._-]{0,127}$'))",message="keys are Kafka's topic configuration names, such as retention.ms"
-// +kubebuilder:validation:XValidation:rule="self.all(k, size(self[k]) <= 4096)",message="values are at most 4096 characters"
+// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^[a-z][a-zA-Z0-9._-]{0,127}$'))",message="keys must be Kafka's topic configuration names, such as retention.ms"
+// +kubebuilder:validation:XValidation:rule="self.all(k, size(self[k]) <= 4096)",message="values may have at most 4096 characters"
 type TopicConfig map[string]string
 
 // DeletionPolicy says what becomes of data when its resource is deleted.
@@ -38,6 +38,7 @@ const (
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:categories=weir,shortName=wt
+// +kubebuilder:validation:XValidation:rule="has(self.spec.topicName) || size(self.metadata.name) <= 185",fieldPath=".spec.topicName",message="set topicName: with a name of more than 185 characters the default, <namespace>.<name>, may not fit Kafka's 249"
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Topic",type=string,JSONPath=`.status.topicName`
 // +kubebuilder:printcolumn:name="Partitions",type=integer,JSONPath=`.status.partitions`
@@ -50,57 +51,59 @@ type Topic struct {
 
 	// Spec is what the team wants.
 	// +optional
-	Spec TopicSpec `json:"spec,omitempty"`
+	// +kubebuilder:default={}
+	Spec TopicSpec `json:"spec,omitzero"`
 	// Status is what Weir sees.
 	// +optional
 	// +kubebuilder:default={"observedGeneration":-1}
-	Status TopicStatus `json:"status,omitempty"`
+	Status TopicStatus `json:"status,omitzero"`
 }
 
 // TopicSpec says what a topic is and who may use it.
-// +kubebuilder:validation:XValidation:rule="has(self.clusterRef) == has(oldSelf.clusterRef) && (!has(self.clusterRef) || self.clusterRef == oldSelf.clusterRef)",fieldPath=".clusterRef",message="clusterRef is immutable: delete this resource (the topic stays) and create it for the other cluster"
-// +kubebuilder:validation:XValidation:rule="has(self.topicName) == has(oldSelf.topicName) && (!has(self.topicName) || self.topicName == oldSelf.topicName)",fieldPath=".topicName",message="topicName is immutable: Kafka cannot rename a topic"
-// +kubebuilder:validation:XValidation:rule="!has(self.partitions) || !has(oldSelf.partitions) || self.partitions >= oldSelf.partitions",fieldPath=".partitions",message="partitions cannot shrink: Kafka cannot remove partitions"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.replicas) || (has(self.replicas) && self.replicas == oldSelf.replicas)",fieldPath=".replicas",message="replicas is immutable once set"
+// +kubebuilder:validation:XValidation:rule="has(self.clusterRef) == has(oldSelf.clusterRef) && (!has(self.clusterRef) || self.clusterRef == oldSelf.clusterRef)",fieldPath=".clusterRef",message="clusterRef is immutable: delete this resource (with deletionPolicy Retain the topic stays) and create it for the other cluster"
+// +kubebuilder:validation:XValidation:rule="has(self.topicName) == has(oldSelf.topicName) && (!has(self.topicName) || self.topicName == oldSelf.topicName)",fieldPath=".topicName",message="topicName is immutable, since Kafka cannot rename a topic: create another Topic, and delete this one when nothing uses it"
+// +kubebuilder:validation:XValidation:rule="!has(self.partitions) || !has(oldSelf.partitions) || self.partitions >= oldSelf.partitions",fieldPath=".partitions",message="partitions cannot shrink, since Kafka cannot remove partitions: write at least the former number"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.replicas) || (has(self.replicas) && self.replicas == oldSelf.replicas)",fieldPath=".replicas",message="replicas is immutable once set: write the former number"
 type TopicSpec struct {
-	// Suspend stops Weir from touching the topic. Deleting a suspended Topic never deletes data.
+	// Suspend stops Weir from touching the topic and its grants. Deleting a suspended Topic never deletes data.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 
-	// ClusterRef names the KafkaCluster; absent means the one annotated weir.dev/is-default-cluster: "true". Immutable.
+	// ClusterRef names the KafkaCluster. Absent means the one with the annotation
+	// weir.dev/is-default-cluster: "true". Immutable.
 	// +optional
 	ClusterRef *ClusterReference `json:"clusterRef,omitempty"`
 
-	// TopicName is the topic's name in Kafka. Absent means "<namespace>.<name>", or "<name>" where the cluster's
-	// topicNaming is Free. Immutable.
+	// TopicName is the topic's name in Kafka: "shop.orders". Absent means "<namespace>.<name>", or "<name>" where the
+	// cluster's topicNaming is Free. Where it is Namespaced, the name must begin with "<namespace>.". Immutable.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=249
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z0-9._-]+$')",message="topicName may have letters, digits, '.', '_' and '-' only"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z0-9._-]*$')",message="topicName may have letters, digits, '.', '_' and '-' only"
 	// +kubebuilder:validation:XValidation:rule="self != '.' && self != '..'",message="topicName cannot be '.' or '..'"
 	TopicName string `json:"topicName,omitempty"`
 
-	// Partitions of the topic. Absent means that Weir does not manage them; a new topic gets the cluster's default.
-	// They can grow, which moves keys to other partitions, and never shrink.
+	// Partitions of the topic: 12. Absent means that Weir does not manage them; a new topic then gets the cluster's
+	// default. They can grow, which moves keys to other partitions, and never shrink.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100000
 	Partitions *int32 `json:"partitions,omitempty"`
 
-	// Replicas of each partition. Absent means that Weir does not manage them; a new topic gets the cluster's
+	// Replicas of each partition: 3. Absent means that Weir does not manage them; a new topic then gets the cluster's
 	// default. Immutable once set.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=32
 	Replicas *int32 `json:"replicas,omitempty"`
 
-	// Config holds the topic configuration that Weir manages, by Kafka's keys. Keys that are not here are not
-	// touched; a key that leaves is reset to the broker's default if Weir had set it.
+	// Config holds the topic configuration that Weir manages, by Kafka's keys: {retention.ms: "604800000"}. Keys that
+	// are not here are not touched; a key that leaves is reset to the broker's default if Weir had set it.
 	// +optional
 	Config TopicConfig `json:"config,omitempty"`
 
-	// DeletionPolicy says what becomes of the topic when this resource is deleted: Retain keeps it with its records,
-	// Delete deletes it once no ConsumerGroup and no OutboxRelay refers to it.
+	// DeletionPolicy says what becomes of the topic when this resource is deleted. Retain keeps it with its records;
+	// Delete deletes it, once no ConsumerGroup and no OutboxRelay refers to it.
 	// +optional
 	// +kubebuilder:default=Retain
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
@@ -112,26 +115,26 @@ type TopicSpec struct {
 	// +listType=atomic
 	Access []Access `json:"access,omitempty"`
 
-	// AllowedConsumers says whose ConsumerGroups may read this topic.
+	// AllowedConsumers says whose ConsumerGroups may read this topic: those of this namespace, and what is said here.
 	// +optional
 	// +kubebuilder:default={}
-	AllowedConsumers AllowedNamespaces `json:"allowedConsumers,omitempty"`
+	AllowedConsumers AllowedNamespaces `json:"allowedConsumers,omitzero"`
 
-	// AllowedProducers says whose OutboxRelays may publish to this topic.
+	// AllowedProducers says whose OutboxRelays may publish to this topic: those of this namespace, and what is said
+	// here.
 	// +optional
 	// +kubebuilder:default={}
-	AllowedProducers AllowedNamespaces `json:"allowedProducers,omitempty"`
+	AllowedProducers AllowedNamespaces `json:"allowedProducers,omitzero"`
 }
 
 // Access grants rights on a topic to a principal.
-// +kubebuilder:validation:XValidation:rule="!has(self.groups) || self.allow.exists(r, r == 'Consume')",fieldPath=".groups",message="groups needs allow to contain Consume"
-// +kubebuilder:validation:XValidation:rule="!has(self.transactionalIds) || self.allow.exists(r, r == 'Produce')",fieldPath=".transactionalIds",message="transactionalIds needs allow to contain Produce"
+// +kubebuilder:validation:XValidation:rule="!has(self.groups) || self.allow.exists(r, r == 'Consume')",fieldPath=".groups",message="groups are for consumers: add Consume to allow, or drop groups"
+// +kubebuilder:validation:XValidation:rule="!has(self.transactionalIds) || self.allow.exists(r, r == 'Produce')",fieldPath=".transactionalIds",message="transactionalIds are for producers: add Produce to allow, or drop transactionalIds"
 type Access struct {
-	// Principal as Kafka's ACLs write it: "User:checkout"; "User:*" is everybody.
+	// Principal as Kafka's ACLs write it: "User:checkout". "User:*" is everybody.
 	// +required
-	// +kubebuilder:validation:MinLength=6
 	// +kubebuilder:validation:MaxLength=249
-	// +kubebuilder:validation:XValidation:rule="self.startsWith('User:')",message="principal must be of the form User:<name>"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^User:.+$')",message="must be User:<name>, as in Kafka's ACLs"
 	Principal string `json:"principal"`
 	// Allow is Produce (WRITE and DESCRIBE on the topic), Consume (READ and DESCRIBE on the topic), or both.
 	// +required
@@ -139,32 +142,33 @@ type Access struct {
 	// +kubebuilder:validation:MaxItems=2
 	// +listType=set
 	Allow []Right `json:"allow"`
-	// Groups are consumer groups that the principal may use (READ); a trailing * is a prefix.
+	// Groups that a consumer may be a member of (READ): ["billing", "billing-*"]. A trailing * makes a prefix, and a
+	// lone * is every group.
 	// +optional
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
-	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=249
-	// +kubebuilder:validation:items:Pattern=`^[^*]*\*?$`
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^([^*]+[*]?|[*])$')",message="must be a group, or a prefix with one * at its end"
 	// +listType=set
 	Groups []string `json:"groups,omitempty"`
-	// TransactionalIDs that the principal may use (WRITE and DESCRIBE); a trailing * is a prefix.
+	// TransactionalIDs that a producer may use (WRITE and DESCRIBE): ["ledger-*"]. A trailing * makes a prefix, and a
+	// lone * is every transactional id.
 	// +optional
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
-	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=249
-	// +kubebuilder:validation:items:Pattern=`^[^*]*\*?$`
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^([^*]+[*]?|[*])$')",message="must be a transactional id, or a prefix with one * at its end"
 	// +listType=set
 	TransactionalIDs []string `json:"transactionalIds,omitempty"`
 }
 
 // TopicStatus is what Weir sees of a topic.
 type TopicStatus struct {
-	// ObservedGeneration is the generation that the conditions speak of.
+	// ObservedGeneration is the generation that the conditions speak of; -1 until Weir has looked.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Conditions: Ready, AccessEnforced, and while they are True Reconciling or Stalled.
+	// Conditions: Ready (the topic is as this resource says), AccessEnforced (the cluster has an authorizer, so grants
+	// mean something), and while they are True Reconciling (Weir is at it) or Stalled (somebody must act).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -172,12 +176,15 @@ type TopicStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 	// Cluster is the KafkaCluster that this resource lives on. It stays the same when another one becomes the default.
 	// +optional
+	// +kubebuilder:validation:MaxLength=253
 	Cluster string `json:"cluster,omitempty"`
 	// TopicName is the topic's name in Kafka, from the time when this resource owns it.
 	// +optional
+	// +kubebuilder:validation:MaxLength=249
 	TopicName string `json:"topicName,omitempty"`
 	// TopicID is Kafka's identity of the topic; a topic that was deleted and created again has another one.
 	// +optional
+	// +kubebuilder:validation:MaxLength=64
 	TopicID string `json:"topicId,omitempty"`
 	// Partitions that the topic has.
 	// +optional
@@ -189,6 +196,7 @@ type TopicStatus struct {
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=249
 	ManagedConfig []string `json:"managedConfig,omitempty"`
 	// Bindings is the number of ACL bindings that this resource needs.
 	// +optional
@@ -197,6 +205,7 @@ type TopicStatus struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32768
+	// +kubebuilder:validation:items:MaxLength=1024
 	ManagedBindings []string `json:"managedBindings,omitempty"`
 }
 
