@@ -41,8 +41,8 @@ type Engine struct {
 
 // Run publishes until ctx ends, and then returns nil after what was
 // acknowledged has been settled. It returns an error when the source lost its
-// session; records may then still be in flight, and closing the sink gives
-// them up.
+// session or the sink is broken; records may then still be in flight, and
+// closing the sink gives them up.
 func (e *Engine) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		items, err := e.Source.Next(ctx)
@@ -63,10 +63,10 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.resume()
 			continue
 		}
-		e.Metrics.Failed(problem.Reason)
-		if ctx.Err() != nil {
-			return nil
+		if problem.Broken {
+			return problem
 		}
+		e.Metrics.Failed(problem.Reason)
 		e.Log.Warn("records wait", "reason", problem.Reason, "message", problem.Message)
 		e.Report(problem)
 		e.backoff.Wait(ctx)

@@ -12,6 +12,9 @@ type Problem struct {
 	Message string
 	// Err is the cause, nil if the message says it all.
 	Err error
+	// Broken says that waiting does not help: what reports it must be closed
+	// and opened anew.
+	Broken bool
 }
 
 func (p *Problem) Error() string { return p.Reason + ": " + p.Message }

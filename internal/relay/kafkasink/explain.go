@@ -43,7 +43,11 @@ func (s *Sink) explainTopic(topic string, err error) *relay.Problem {
 		return &relay.Problem{Reason: TopicUnavailable, Err: err, Message: fmt.Sprintf(
 			"topic %q takes no records now: %v", topic, err)}
 	default:
-		return s.explain(err)
+		// Not about the topic: the producer itself is in a state that it may
+		// not leave, such as having been refused a producer ID.
+		problem := s.explain(err)
+		problem.Broken = true
+		return problem
 	}
 }
 

@@ -1,0 +1,217 @@
+package outbox_test
+
+import (
+	"errors"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-dev/weir/internal/relay/config"
+	"github.com/weir-dev/weir/internal/relay/kafkasink"
+	"github.com/weir-dev/weir/test/env"
+)
+
+// outage makes a cluster of the test's own that can be cut off.
+func outage(t *testing.T) (kafka *env.Kafka, cut *atomic.Bool) {
+	t.Helper()
+	kafka, err := env.StartKafka(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := kafka.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if kafka.Fake == nil {
+		t.Skip("only a broker in process can be cut off")
+	}
+	cut = new(atomic.Bool)
+	kafka.Fake.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
+		kafka.Fake.KeepControl()
+		return nil, errors.New("cut off"), cut.Load()
+	})
+	return kafka, cut
+}
+
+// TestBrokerOutage checks that rows wait while the brokers are away, that the
+// relay says so within seconds, and that all arrive afterwards, each once.
+func TestBrokerOutage(t *testing.T) {
+	t.Parallel()
+	kafka, cut := outage(t)
+	p := newPipelineOn(t, kafka)
+	r := p.start()
+	p.insert("a", 1, 100)
+	await(t, "the first rows to be settled", func() bool { return p.pending("true") == 0 })
+
+	cut.Store(true)
+	p.insert("a", 101, 300)
+	state := r.awaitPhase(config.Failing)
+	if state.Problem.Reason != kafkasink.KafkaUnreachable || !strings.Contains(state.Problem.Message, kafka.Bootstrap[0]) {
+		t.Errorf("problem: %+v", state.Problem)
+	}
+	if r.ready() {
+		t.Error("ready although nothing is published")
+	}
+	p.insert("a", 401, 100)
+	await(t, "the waiting rows to be counted", func() bool { return r.state().PendingRows == 400 })
+
+	cut.Store(false)
+	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+	if diff := cmp.Diff(map[string][]int{"a": upTo(500)}, numbersByKey(t, p.records(p.topic))); diff != "" {
+		t.Errorf("numbers by key (-want +got):\n%s", diff)
+	}
+	r.awaitPhase(config.Active)
+	if !r.ready() {
+		t.Error("not ready although all is well again")
+	}
+	r.stop()
+}
+
+// TestStopDuringOutage checks that a relay stops in time without its brokers,
+// and that what was in flight stays in the table.
+func TestStopDuringOutage(t *testing.T) {
+	t.Parallel()
+	kafka, cut := outage(t)
+	p := newPipelineOn(t, kafka)
+	r := p.start()
+	r.awaitPhase(config.Active)
+	cut.Store(true)
+	p.insert("a", 1, 10)
+	r.awaitPhase(config.Failing)
+	start := time.Now()
+	r.stop()
+	if took := time.Since(start); took > 15*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+	if n := p.pending("true"); n != 10 {
+		t.Errorf("%d of 10 rows are left", n)
+	}
+	cut.Store(false)
+	p.start()
+	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+	if diff := cmp.Diff(upTo(10), withoutRepeats(numbersByKey(t, p.records(p.topic))["a"])); diff != "" {
+		t.Errorf("numbers (-want +got):\n%s", diff)
+	}
+}
+
+// TestDatabaseOutage checks that a lost session is found, and another one opened.
+func TestDatabaseOutage(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	r := p.start()
+	r.awaitPhase(config.Active)
+	for i := range 5 {
+		p.insert("a", 1+100*i, 100)
+		p.exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = left($1, 63)", "weir:"+p.config.Name)
+	}
+	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+	if diff := cmp.Diff(upTo(500), withoutRepeats(numbersByKey(t, p.records(p.topic))["a"])); diff != "" {
+		t.Errorf("numbers (-want +got):\n%s", diff)
+	}
+	r.stop()
+}
+
+// TestKill kills the relay again and again under load: nothing is lost, and
+// what is published twice keeps its order per key.
+func TestKill(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	p.insert("a", 1, 5000)
+	p.insert("b", 1, 5000)
+	for i := range 5 {
+		r := p.start()
+		left := p.pending("true")
+		await(t, "some rows to be settled", func() bool { return p.pending("true") < left-i*37 })
+		r.kill()
+	}
+	r := p.start()
+	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+	r.stop()
+	numbers := numbersByKey(t, p.records(p.topic))
+	for _, key := range []string{"a", "b"} {
+		if diff := cmp.Diff(upTo(5000), withoutRepeats(numbers[key])); diff != "" {
+			t.Errorf("numbers of key %s (-want +got):\n%s", key, diff)
+		}
+	}
+	t.Logf("%d duplicates of 10000 after 5 kills", len(numbers["a"])+len(numbers["b"])-10000)
+}
+
+// TestOneRelayIsActive checks law 6: of two relays one publishes, and the
+// other takes over when the first is killed.
+func TestOneRelayIsActive(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	first := p.start()
+	first.awaitPhase(config.Active)
+	second := p.start()
+	second.awaitPhase(config.Standby)
+	if !second.ready() {
+		t.Error("a standby in order is not ready")
+	}
+	p.insert("a", 1, 1000)
+	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+	if n := second.state().PublishedRows; n != 0 {
+		t.Errorf("the standby published %d rows", n)
+	}
+	first.kill()
+	p.insert("a", 1001, 1000)
+	second.awaitPhase(config.Active)
+	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+	if diff := cmp.Diff(upTo(2000), numbersByKey(t, p.records(p.topic))["a"]); diff != "" {
+		t.Errorf("numbers (-want +got):\n%s", diff)
+	}
+}
+
+// TestStoppedRelayIsFenced checks law 6 where no connection breaks: a relay that
+// is stopped by SIGSTOP loses its session on the server, another takes over,
+// and when the first wakes up it settles nothing and stands by.
+func TestStoppedRelayIsFenced(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	first := p.start()
+	first.awaitPhase(config.Active)
+	second := p.start()
+	second.awaitPhase(config.Standby)
+	first.signal(syscall.SIGSTOP)
+	p.insert("a", 1, 1000)
+	second.awaitPhase(config.Active)
+	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+	first.signal(syscall.SIGCONT)
+	first.awaitPhase(config.Standby)
+	p.insert("a", 1001, 1000)
+	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+	if diff := cmp.Diff(upTo(2000), numbersByKey(t, p.records(p.topic))["a"]); diff != "" {
+		t.Errorf("numbers (-want +got):\n%s", diff)
+	}
+	if n := first.state().PublishedRows; n != 0 {
+		t.Errorf("the stopped relay published %d rows", n)
+	}
+}
+
+// TestRollingUpdate checks law 4: a relay that is told to stop under load, while
+// another stands by, leaves no duplicate behind.
+func TestRollingUpdate(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	p.insert("a", 1, 10_000)
+	old := p.start()
+	for range 4 {
+		old.awaitPhase(config.Active)
+		successor := p.start()
+		successor.awaitPhase(config.Standby)
+		left := p.pending("true")
+		await(t, "some rows to be settled", func() bool { return p.pending("true") < max(left, 1) })
+		old.stop()
+		old = successor
+	}
+	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+	if diff := cmp.Diff(upTo(10_000), numbersByKey(t, p.records(p.topic))["a"]); diff != "" {
+		t.Errorf("numbers (-want +got):\n%s", diff)
+	}
+}
