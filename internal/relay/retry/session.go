@@ -14,6 +14,7 @@ import (
 
 	"github.com/weir-dev/weir/internal/relay"
 	"github.com/weir-dev/weir/internal/relay/config"
+	"github.com/weir-dev/weir/internal/relay/kafkasink"
 )
 
 const (
@@ -55,6 +56,8 @@ type session struct {
 	problems *problems
 	marks    *marks
 	log      *slog.Logger
+	// fail ends the session.
+	fail context.CancelCauseFunc
 
 	mu    sync.Mutex
 	steps map[string]step
@@ -68,13 +71,17 @@ type runningLane struct {
 	done   chan struct{} // closed when the engine has returned
 }
 
-// newSession makes the consumer. It does not touch the network before poll.
-func newSession(w *worker, r *config.Retry, sink relay.Sink, connect []kgo.Opt) (*session, error) {
+// newSession joins the consumer group; run what it returns. The session calls
+// fail, with the reason, when it must begin again.
+func newSession(w *worker, r *config.Retry, sink relay.Sink, connect []kgo.Opt, fail context.CancelCauseFunc) (*session, error) {
 	s := &session{
-		sink: sink, engine: w.engine, metrics: w.metrics, problems: w.problems, log: w.log,
+		sink: sink, engine: w.engine, metrics: w.metrics, problems: w.problems, log: w.log, fail: fail,
 		steps: steps(r.Groups),
 		lanes: map[topicPartition]*runningLane{},
 	}
+	// The client joins at once: its callbacks wait until the session is whole.
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var err error
 	s.client, err = kgo.NewClient(append(slices.Clip(connect),
 		kgo.ConsumerGroup(r.ConsumerGroup),
@@ -115,21 +122,20 @@ func topicsOf(steps map[string]step) []string {
 
 // run moves records until ctx ends. Then, and only then, what the lanes have
 // in flight is acknowledged or given up, everything acknowledged is committed,
-// and the group is left. The error says why the session must begin again.
-func (s *session) run(ctx context.Context) error {
+// and the group is left.
+func (s *session) run(ctx context.Context) {
 	committing, stopCommitting := context.WithCancel(context.WithoutCancel(ctx))
 	committed := make(chan struct{})
 	go func() {
 		defer close(committed)
 		s.commitOften(committing)
 	}()
-	err := s.poll(ctx)
+	s.poll(ctx)
 	s.stop(s.take(nil))
 	stopCommitting()
 	<-committed
 	s.commit(context.WithoutCancel(ctx))
 	s.leave(context.WithoutCancel(ctx))
-	return err
 }
 
 // leave tells the brokers that the partitions are free.
@@ -144,16 +150,14 @@ func (s *session) leave(ctx context.Context) {
 }
 
 // poll hands what the brokers send to the lanes until ctx ends.
-func (s *session) poll(ctx context.Context) error {
+func (s *session) poll(ctx context.Context) {
 	for {
 		fetches := s.client.PollFetches(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return
 		}
 		for _, failed := range fetches.Errors() {
-			if err := s.fetchFailed(failed); err != nil {
-				return err
-			}
+			s.fetchFailed(failed)
 		}
 		s.push(fetches)
 		s.client.AllowRebalance()
@@ -161,20 +165,21 @@ func (s *session) poll(ctx context.Context) error {
 }
 
 // fetchFailed tells what a poll met beside records. The client goes on by
-// itself except for a topic that was deleted and made again, which it will not
-// read any more: then the session must end, which the error says.
-func (s *session) fetchFailed(failed kgo.FetchError) error {
+// itself, except for a topic that was deleted and made again: that it will not
+// read any more.
+func (s *session) fetchFailed(failed kgo.FetchError) {
 	if errors.Is(failed.Err, kerr.UnknownTopicID) {
-		return fmt.Errorf("topic %q was made anew", failed.Topic)
+		s.fail(&relay.Problem{Reason: kafkasink.TopicNotFound, Message: fmt.Sprintf(
+			"topic %q was deleted, and maybe made again", failed.Topic), Err: failed.Err})
+		return
 	}
 	if group, ok := errors.AsType[*kgo.ErrGroupSession](failed.Err); ok {
 		problem := explainGroup(s.sink, group.Err)
 		s.log.Warn("not a member of the consumer group", "reason", problem.Reason, "message", problem.Message)
 		s.problems.report(partGroup, problem)
-		return nil
+		return
 	}
 	s.log.Warn("cannot fetch", "topic", failed.Topic, "partition", failed.Partition, "err", failed.Err)
-	return nil
 }
 
 func (s *session) push(fetches kgo.Fetches) {
@@ -281,7 +286,7 @@ func (s *session) start(at topicPartition) {
 	go func() {
 		defer close(lane.done)
 		if err := engine.Run(ctx); err != nil {
-			s.log.Error("a lane ended", "topic", at.topic, "partition", at.partition, "err", err)
+			s.fail(fmt.Errorf("moving records of %s: %w", at, err))
 		}
 	}()
 }

@@ -3,10 +3,12 @@ package retry
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -169,34 +171,30 @@ func (w *worker) session(ctx context.Context) error {
 		return problem
 	}
 	sink := sink{Sink: producer, dir: w.dir, r: r}
-	s, err := newSession(w, r, sink, connect)
+	running, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	s, err := newSession(w, r, sink, connect, end)
 	if err != nil {
 		return err
 	}
 	w.problems.report(partSession, nil)
-
-	running, stop := context.WithCancel(ctx)
-	defer stop()
-	checked := make(chan struct{})
-	go func() {
-		defer close(checked)
+	var parts sync.WaitGroup
+	parts.Go(func() { s.run(running) })
+	parts.Go(func() {
 		checker := checker{client: s.client, sink: sink}
 		checker.watch(running, w.current, w.problems)
-	}()
-	ended := make(chan error, 1)
-	go func() {
-		ended <- s.run(running)
-		stop()
-	}()
+	})
 	w.steer(running, s, r)
-	stop()
-	<-checked
+	end(nil)
+	parts.Wait()
 	w.problems.report(partCluster, nil)
-	return <-ended
+	if cause := context.Cause(running); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
 }
 
-// steer follows the file while the session runs, and returns when the session
-// has ended or must end.
+// steer follows the file while the session runs, and returns when it must end.
 func (w *worker) steer(running context.Context, s *session, r *config.Retry) {
 	for w.pause(running) {
 		now := w.current()
