@@ -1,0 +1,238 @@
+package outbox_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/weir-dev/weir/internal/relay/config"
+	"github.com/weir-dev/weir/test/env"
+)
+
+// TestProblems checks that what is wrong around the relay is told with its
+// cure, that the worker stays up and is not ready, and that the cure works.
+func TestProblems(t *testing.T) {
+	t.Parallel()
+	mark := func(o *config.Outbox) {
+		o.AfterPublish, o.Columns.Status, o.Columns.PublishedAt = config.Mark, "status", "published_at"
+	}
+	const markColumns = "ALTER TABLE outbox ADD COLUMN status text NOT NULL DEFAULT 'PENDING', ADD COLUMN published_at timestamptz"
+
+	tests := map[string]struct {
+		change  func(*config.Outbox)
+		spoil   func(p *pipeline)
+		reason  string
+		message func(p *pipeline) string // a part of it
+		cure    func(p *pipeline)
+	}{
+		"database away": {
+			spoil:   func(p *pipeline) { p.write("database/uri", "postgres://shop:hush@127.0.0.1:1/shop") },
+			reason:  "DatabaseUnreachable",
+			message: func(*pipeline) string { return `connecting to database "shop" at 127.0.0.1:1 as "shop": ` },
+			cure:    func(p *pipeline) { p.writeURI("secret") },
+		},
+		"URI is no URI": {
+			spoil:   func(p *pipeline) { p.write("database/uri", "postgres://shop:hush@:port/") },
+			reason:  "DatabaseUnauthorized",
+			message: func(*pipeline) string { return "the Secret holds no valid connection URI: " },
+			cure:    func(p *pipeline) { p.writeURI("secret") },
+		},
+		"wrong password": {
+			spoil:  func(p *pipeline) { p.writeURI("hush") },
+			reason: "DatabaseUnauthorized",
+			message: func(p *pipeline) string {
+				return fmt.Sprintf(`as %q: password authentication failed for user %q (SQLSTATE 28P01)`, p.role, p.role)
+			},
+			cure: func(p *pipeline) { p.writeURI("secret") },
+		},
+		"no table": {
+			spoil:  func(p *pipeline) { p.exec("ALTER TABLE outbox RENAME TO outbox2") },
+			reason: "TableNotFound",
+			message: func(p *pipeline) string {
+				return fmt.Sprintf(`database %q has no table "outbox" in schema "public"; create it, or correct spec.outbox.table`, p.db.Config().Database)
+			},
+			cure: func(p *pipeline) { p.exec("ALTER TABLE outbox2 RENAME TO outbox") },
+		},
+		"no sequence": {
+			spoil:  func(p *pipeline) { p.exec("ALTER TABLE outbox DROP COLUMN seq") },
+			reason: "ColumnNotFound",
+			message: func(*pipeline) string {
+				return `table public.outbox has no column "seq" (it has: id, aggregatetype, aggregateid, type, payload, headers, created_at); ` +
+					`correct spec.outbox.columns.sequence, or add it: ALTER TABLE public.outbox ADD COLUMN "seq" bigint GENERATED ALWAYS AS IDENTITY UNIQUE`
+			},
+			cure: func(p *pipeline) {
+				p.exec(`ALTER TABLE public.outbox ADD COLUMN "seq" bigint GENERATED ALWAYS AS IDENTITY UNIQUE`)
+			},
+		},
+		"wrong type": {
+			spoil: func(p *pipeline) {
+				p.exec("ALTER TABLE outbox ALTER created_at DROP DEFAULT, ALTER created_at TYPE text")
+			},
+			reason: "ColumnTypeMismatch",
+			message: func(*pipeline) string {
+				return `column "created_at" of public.outbox is text NOT NULL, but spec.outbox.columns.createdAt needs a timestamp`
+			},
+			cure: func(p *pipeline) {
+				p.exec("ALTER TABLE outbox ALTER created_at TYPE timestamptz USING now(), ALTER created_at SET DEFAULT now()")
+			},
+		},
+		"sequence may be NULL": {
+			spoil:  func(p *pipeline) { p.exec("ALTER TABLE outbox ALTER seq DROP IDENTITY, ALTER seq DROP NOT NULL") },
+			reason: "ColumnTypeMismatch",
+			message: func(*pipeline) string {
+				return `column "seq" of public.outbox is bigint, but spec.outbox.columns.sequence needs an integer that is NOT NULL`
+			},
+			cure: func(p *pipeline) {
+				p.exec("ALTER TABLE outbox ALTER seq SET NOT NULL, ALTER seq ADD GENERATED ALWAYS AS IDENTITY")
+			},
+		},
+		"sequence with cache": {
+			spoil:  func(p *pipeline) { p.exec("ALTER SEQUENCE outbox_seq_seq CACHE 50") },
+			reason: "SequenceCached",
+			message: func(*pipeline) string {
+				return `sequence outbox_seq_seq of column "seq" hands out numbers in blocks of 50 per session, ` +
+					`which loses the order between sessions; run: ALTER SEQUENCE outbox_seq_seq CACHE 1`
+			},
+			cure: func(p *pipeline) { p.exec("ALTER SEQUENCE outbox_seq_seq CACHE 1") },
+		},
+		"may not delete": {
+			spoil:  func(p *pipeline) { p.exec("REVOKE DELETE ON outbox FROM " + quote(p.role)) },
+			reason: "PrivilegeMissing",
+			message: func(p *pipeline) string {
+				return fmt.Sprintf("role %[1]s may not read and settle public.outbox; run: GRANT DELETE ON public.outbox TO %[1]s", quote(p.role))
+			},
+			cure: func(p *pipeline) { p.exec("GRANT DELETE ON public.outbox TO " + quote(p.role)) },
+		},
+		"may do nothing": {
+			spoil: func(p *pipeline) {
+				p.exec("REVOKE USAGE ON SCHEMA public FROM PUBLIC; REVOKE ALL ON outbox FROM " + quote(p.role))
+			},
+			reason: "PrivilegeMissing",
+			message: func(p *pipeline) string {
+				return fmt.Sprintf("run: GRANT USAGE ON SCHEMA public TO %[1]s; GRANT SELECT, DELETE ON public.outbox TO %[1]s", quote(p.role))
+			},
+			cure: func(p *pipeline) {
+				p.exec(fmt.Sprintf("GRANT USAGE ON SCHEMA public TO %[1]s; GRANT SELECT, DELETE ON public.outbox TO %[1]s", quote(p.role)))
+			},
+		},
+		"may not mark": {
+			change: mark,
+			spoil:  func(p *pipeline) { p.exec(markColumns) },
+			reason: "PrivilegeMissing",
+			message: func(p *pipeline) string {
+				return fmt.Sprintf(`run: GRANT UPDATE ("status", "published_at") ON public.outbox TO %s`, quote(p.role))
+			},
+			cure: func(p *pipeline) {
+				p.exec(`GRANT UPDATE ("status", "published_at") ON public.outbox TO ` + quote(p.role))
+			},
+		},
+		"no status column": {
+			change: mark,
+			spoil:  func(p *pipeline) { p.exec("GRANT UPDATE ON outbox TO " + quote(p.role)) },
+			reason: "ColumnNotFound",
+			message: func(*pipeline) string {
+				return `correct spec.outbox.columns.status, or add it: ALTER TABLE public.outbox ADD COLUMN "status" text NOT NULL DEFAULT 'PENDING'`
+			},
+			cure: func(p *pipeline) { p.exec(markColumns) },
+		},
+		"brokers away": {
+			change:  func(o *config.Outbox) { o.Kafka.BootstrapServers = []string{"127.0.0.1:1"} },
+			reason:  "KafkaUnreachable",
+			message: func(*pipeline) string { return "no broker at 127.0.0.1:1 can be reached: " },
+		},
+		"wrong Kafka password": {
+			spoil:  func(p *pipeline) { p.write("kafka/password", "hush") },
+			reason: "KafkaUnauthorized",
+			message: func(p *pipeline) string {
+				return fmt.Sprintf("the brokers at %s refuse User:%s; check the Secret with its credentials", p.kafka.Bootstrap[0], p.user.Name)
+			},
+			cure: func(p *pipeline) { p.write("kafka/password", p.user.Password) },
+		},
+		"no Kafka password": {
+			change:  func(o *config.Outbox) { o.Kafka.SASL.PasswordFile = "kafka/pass" },
+			reason:  "KafkaUnauthorized",
+			message: func(*pipeline) string { return "reading the Kafka credentials: open " },
+			cure:    func(p *pipeline) { p.write("kafka/pass", p.user.Password) },
+		},
+		"wrong cluster": {
+			change: func(o *config.Outbox) { o.Kafka.ClusterID = "another" },
+			reason: "ClusterIDMismatch",
+			message: func(*pipeline) string {
+				return `the KafkaCluster names "another"; correct spec.bootstrapServers or spec.clusterId`
+			},
+		},
+		"no topic": {
+			change: func(o *config.Outbox) { o.Routes[0].Topic += "-missing" },
+			spoil:  func(p *pipeline) { p.grant(p.config.Routes[0].Topic, kadm.OpDescribe, kadm.OpWrite) },
+			reason: "TopicNotFound",
+			message: func(p *pipeline) string {
+				return fmt.Sprintf("topic %q does not exist; create it with a Topic resource, or correct the route", p.topic+"-missing")
+			},
+			cure: func(p *pipeline) { p.createTopic(p.topic+"-missing", nil) },
+		},
+		"may not see the topic": {
+			change: func(o *config.Outbox) { o.Routes[0].Topic += "-secret" },
+			spoil: func(p *pipeline) {
+				if _, err := p.admin.CreateTopic(p.t.Context(), 1, 1, nil, p.topic+"-secret"); err != nil {
+					p.t.Fatal(err)
+				}
+			},
+			reason: "TopicUnauthorized",
+			message: func(p *pipeline) string {
+				return fmt.Sprintf("User:%s may not produce to topic %q; it needs WRITE and DESCRIBE on the topic", p.user.Name, p.topic+"-secret")
+			},
+			cure: func(p *pipeline) { p.grant(p.topic+"-secret", kadm.OpDescribe, kadm.OpWrite) },
+		},
+		"may not write the topic": {
+			change: func(o *config.Outbox) { o.Routes[0].Topic += "-read" },
+			spoil: func(p *pipeline) {
+				if _, err := p.admin.CreateTopic(p.t.Context(), 1, 1, nil, p.topic+"-read"); err != nil {
+					p.t.Fatal(err)
+				}
+				p.grant(p.topic+"-read", kadm.OpDescribe)
+			},
+			reason: "TopicUnauthorized",
+			message: func(p *pipeline) string {
+				return fmt.Sprintf("User:%s may not produce to topic %q; it needs WRITE and DESCRIBE on the topic", p.user.Name, p.topic+"-read")
+			},
+			cure: func(p *pipeline) { p.grant(p.topic+"-read", kadm.OpWrite) },
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if test.change == nil {
+				test.change = func(*config.Outbox) {}
+			}
+			p := newPipeline(t, test.change)
+			if test.spoil != nil {
+				test.spoil(p)
+			}
+			r := p.start()
+			problem := r.awaitPhase(config.Failing).Problem
+			if want := test.message(p); problem.Reason != test.reason || !strings.Contains(problem.Message, want) {
+				t.Errorf("got  %s: %s\nwant %s: … %s", problem.Reason, problem.Message, test.reason, want)
+			}
+			if problem.Since.IsZero() || r.ready() {
+				t.Errorf("since %v, ready %v", problem.Since, r.ready())
+			}
+			if strings.Contains(r.logs.String(), "hush") || strings.Contains(problem.Message, "hush") {
+				t.Error("the password shows")
+			}
+			if test.cure == nil {
+				return
+			}
+			test.cure(p)
+			r.awaitPhase(config.Active)
+			p.insert("a", 1, 3)
+			await(t, "the rows to be published", func() bool { return r.state().PublishedRows == 3 })
+		})
+	}
+}
+
+func (p *pipeline) writeURI(password string) {
+	p.t.Helper()
+	p.write("database/uri", env.SharedPostgres(p.t).UserURI(p.role, password, p.db.Config().Database))
+}

@@ -1,0 +1,162 @@
+package outbox_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weir-dev/weir/internal/relay/config"
+)
+
+func withMark(o *config.Outbox) {
+	o.AfterPublish, o.Columns.Status, o.Columns.PublishedAt = config.Mark, "status", "published_at"
+}
+
+// markColumns makes the table fit for afterPublish Mark.
+func (p *pipeline) markColumns() {
+	p.t.Helper()
+	p.exec("ALTER TABLE outbox ADD COLUMN status text NOT NULL DEFAULT 'PENDING', ADD COLUMN published_at timestamptz")
+	p.exec("CREATE INDEX ON outbox (seq) WHERE status IS DISTINCT FROM 'SENT'")
+	p.exec("GRANT UPDATE (status, published_at) ON outbox TO " + quote(p.role))
+	p.exec("REVOKE DELETE ON outbox FROM " + quote(p.role))
+}
+
+func TestMark(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t, withMark)
+	p.markColumns()
+	p.insert("a", 1, 500)
+	r := p.start()
+	await(t, "all rows to be marked", func() bool { return p.pending("status = 'SENT' AND published_at IS NOT NULL") == 500 })
+	r.stop()
+	p.insert("a", 501, 10)
+	r = p.start()
+	await(t, "the new rows to be marked", func() bool { return p.pending("status = 'SENT'") == 510 })
+	await(t, "the count of pending rows", func() bool { return r.state().PendingRows == 0 })
+	if diff := cmp.Diff(upTo(510), numbersByKey(t, p.records(p.topic))["a"]); diff != "" {
+		t.Errorf("numbers (-want +got):\n%s", diff)
+	}
+}
+
+// TestPoisonRow checks onPoison Block: the relay stops in front of the row, says
+// which and what to do, and goes on once it is done.
+func TestPoisonRow(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		change  []func(*config.Outbox)
+		spoil   string // of row 4
+		cause   string
+		cure    string
+		numbers []int
+	}{
+		"unroutable, corrected": {
+			spoil:   "UPDATE outbox SET aggregatetype = 'parcel' WHERE seq = 4",
+			cause:   `no route matches aggregate type "parcel"`,
+			cure:    "UPDATE outbox SET aggregatetype = 'order' WHERE seq = 4",
+			numbers: upTo(6),
+		},
+		"NULL payload, dropped": {
+			spoil:   "UPDATE outbox SET payload = NULL WHERE seq = 4",
+			cause:   "the payload is NULL; a record without a value would be a tombstone",
+			cure:    "DELETE FROM public.outbox WHERE seq = 4",
+			numbers: []int{1, 2, 3, 5, 6},
+		},
+		"too large, dropped": {
+			spoil:   "UPDATE outbox SET payload = to_jsonb(repeat('x', 2000000)) WHERE seq = 4",
+			cause:   "(max.message.bytes=",
+			cure:    "DELETE FROM public.outbox WHERE seq = 4",
+			numbers: []int{1, 2, 3, 5, 6},
+		},
+		"marked as failed, corrected": {
+			change:  []func(*config.Outbox){withMark},
+			spoil:   "UPDATE outbox SET headers = '[]' WHERE seq = 4",
+			cause:   "the headers column holds JSON, but no object",
+			cure:    "UPDATE outbox SET headers = NULL WHERE seq = 4",
+			numbers: upTo(6),
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPipeline(t, test.change...)
+			left := "true"
+			if test.change != nil {
+				p.markColumns()
+				left = "status <> 'SENT'"
+			}
+			p.insert("a", 1, 6)
+			p.exec(test.spoil)
+			r := p.start()
+			problem := r.awaitPhase(config.Failing).Problem
+			want := fmt.Sprintf("look at it: SELECT * FROM public.outbox WHERE %[1]q = 4; "+
+				"then correct it by UPDATE (or correct the routes), or drop the event: DELETE FROM public.outbox WHERE %[1]q = 4", "seq")
+			if problem.Reason != "PoisonRow" || !strings.Contains(problem.Message, test.cause) || !strings.HasSuffix(problem.Message, want) ||
+				!strings.HasPrefix(problem.Message, "row 4 of public.outbox can never be published, and the rows behind it wait: ") {
+				t.Errorf("got %s: %s\nwant cause %q and end %q", problem.Reason, problem.Message, test.cause, want)
+			}
+			if r.ready() {
+				t.Error("ready although rows wait")
+			}
+			if n := p.pending(left); n != 3 {
+				t.Errorf("%d rows wait, want 3", n)
+			}
+			if test.change != nil && p.pending("status = 'FAILED'") != 1 {
+				t.Error("the row is not marked as FAILED")
+			}
+			p.exec(test.cure)
+			await(t, "the rows behind to be settled", func() bool { return p.pending(left) == 0 })
+			if diff := cmp.Diff(test.numbers, numbersByKey(t, p.records(p.topic))["a"]); diff != "" {
+				t.Errorf("numbers (-want +got):\n%s", diff)
+			}
+			r.awaitPhase(config.Active)
+		})
+	}
+}
+
+// TestTopicLimit checks that rows are measured by the topic's own limit, also
+// where the relay may not read it and learns from the broker's refusal.
+func TestTopicLimit(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t, func(o *config.Outbox) { o.Routes[0].Topic += "-small" })
+	limit := "2000"
+	p.createTopic(p.topic+"-small", map[string]*string{"max.message.bytes": &limit})
+	p.insert("a", 1, 30) // more than fits in one batch of the topic
+	p.exec("INSERT INTO outbox (aggregatetype, aggregateid, type, payload) SELECT 'order', 'a', 'OrderPlaced', jsonb_build_object('x', string_agg(md5(n::text), '')) FROM generate_series(1, 100) n")
+	p.insert("a", 31, 5)
+	r := p.start()
+	problem := r.awaitPhase(config.Failing).Problem
+	if problem.Reason != "PoisonRow" || !strings.HasPrefix(problem.Message, "row 31 of public.outbox") {
+		t.Errorf("problem: %+v", problem)
+	}
+	p.exec("DELETE FROM outbox WHERE seq = 31")
+	await(t, "the other rows to be settled", func() bool { return p.pending("true") == 0 })
+	if diff := cmp.Diff(upTo(35), withoutRepeats(numbersByKey(t, p.records(p.topic+"-small"))["a"])); diff != "" {
+		t.Errorf("numbers (-want +got):\n%s", diff)
+	}
+}
+
+// TestSequenceWithoutUniqueIndex checks that a row is never settled for its
+// number alone where another row may have the same.
+func TestSequenceWithoutUniqueIndex(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string][]func(*config.Outbox){"delete": nil, "mark": {withMark}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPipeline(t, change...)
+			left := "true"
+			if change != nil {
+				p.markColumns()
+				left = "status <> 'SENT'"
+			}
+			p.exec("ALTER TABLE outbox DROP CONSTRAINT outbox_seq_key")
+			p.insert("a", 1, 300)
+			p.start()
+			await(t, "all rows to be settled", func() bool { return p.pending(left) == 0 })
+			if diff := cmp.Diff(upTo(300), numbersByKey(t, p.records(p.topic))["a"]); diff != "" {
+				t.Errorf("numbers (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
