@@ -10,45 +10,47 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// appendHeaders appends the entries of a JSON object, in their order. A string
-// becomes its text, null a header without a value, and anything else its JSON
+// appendHeaders appends the entries of a JSON object, in their order; JSON null
+// has none. A string becomes its text, null a header without a value, and anything else its JSON
 // text. An entry named like a header that Weir sets itself is left out:
 // consumers must be able to rely on those.
-func appendHeaders(headers []kgo.RecordHeader, object []byte) ([]kgo.RecordHeader, error) {
-	decoder := json.NewDecoder(bytes.NewReader(object))
-	token, err := decoder.Token()
+func appendHeaders(headers []kgo.RecordHeader, column []byte) ([]kgo.RecordHeader, error) {
+	decoder := json.NewDecoder(bytes.NewReader(column))
+	start, err := decoder.Token()
+	if err == nil && start != nil {
+		if start != json.Delim('{') {
+			return nil, errors.New("the headers column holds JSON, but no object")
+		}
+		headers, err = appendEntries(headers, decoder)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the headers column holds no JSON: %w", err)
 	}
-	if token == nil {
-		return headers, nil // JSON null
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("the headers column holds more than one JSON value")
 	}
-	if token != json.Delim('{') {
-		return nil, errors.New("the headers column holds JSON, but no object")
-	}
+	return headers, nil
+}
+
+// appendEntries reads an object from behind its opening brace to its end.
+func appendEntries(headers []kgo.RecordHeader, decoder *json.Decoder) ([]kgo.RecordHeader, error) {
 	for decoder.More() {
 		key, err := decoder.Token()
 		if err != nil {
-			return nil, fmt.Errorf("the headers column holds no JSON: %w", err)
+			return nil, err
 		}
-		var raw json.RawMessage
-		if err := decoder.Decode(&raw); err != nil {
-			return nil, fmt.Errorf("the headers column holds no JSON: %w", err)
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return nil, err
 		}
-		name := key.(string) // a JSON object's keys are strings
-		switch name {
+		switch name := key.(string); name { // the decoder has seen to it that a key is a string
 		case HeaderID, HeaderType, HeaderAggregateType:
-			continue
+		default:
+			headers = append(headers, kgo.RecordHeader{Key: name, Value: headerValue(value)})
 		}
-		headers = append(headers, kgo.RecordHeader{Key: name, Value: headerValue(raw)})
 	}
-	if _, err := decoder.Token(); err != nil { // the closing brace
-		return nil, fmt.Errorf("the headers column holds no JSON: %w", err)
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("the headers column holds more than one JSON object")
-	}
-	return headers, nil
+	_, err := decoder.Token() // the closing brace
+	return headers, err
 }
 
 func headerValue(raw json.RawMessage) []byte {
