@@ -164,8 +164,7 @@ func (p *platform) write(name, text string) {
 // start runs a worker in this process until the test ends, or stop is called.
 func (p *platform) start() (w *worker, stop func()) {
 	p.t.Helper()
-	logs := &logs{}
-	w, err := newWorker(relay.Options{Dir: p.dir, Log: slog.New(slog.NewTextHandler(logs, nil))})
+	w, err := newWorker(relay.Options{Dir: p.dir, Log: testLog(p.t)})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -176,12 +175,7 @@ func (p *platform) start() (w *worker, stop func()) {
 		cancel()
 		running.Wait()
 	})
-	p.t.Cleanup(func() {
-		stop()
-		if p.t.Failed() {
-			p.t.Logf("the worker's log:\n%s", logs)
-		}
-	})
+	p.t.Cleanup(stop)
 	return w, stop
 }
 
@@ -369,6 +363,17 @@ func await(t *testing.T, what string, condition func() bool) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// testLog shows a worker's log where the test fails.
+func testLog(t *testing.T) *slog.Logger {
+	logs := &logs{}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the worker's log:\n%s", logs)
+		}
+	})
+	return slog.New(slog.NewTextHandler(logs, nil))
 }
 
 // logs is what workers wrote.

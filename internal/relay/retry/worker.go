@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-dev/weir/internal/relay"
 	"github.com/weir-dev/weir/internal/relay/config"
@@ -156,21 +157,14 @@ func (w *worker) session(ctx context.Context) error {
 		return nil
 	}
 	w.problems.enter(config.Starting)
-	connect, err := relay.ConnectOptions(w.dir, r.Kafka, "weir-retry/"+r.Name)
+	sink, connect, err := w.connect(r)
 	if err != nil {
 		return err
 	}
-	producer, err := kafkasink.New(kafkasink.Options{
-		Dir: w.dir, Kafka: r.Kafka, ClientID: "weir-retry/" + r.Name, Metrics: w.registry,
-	})
-	if err != nil {
-		return err
-	}
-	defer producer.Close()
-	if problem := producer.Check(ctx, nil); problem != nil {
+	defer sink.Close()
+	if problem := sink.Check(ctx, nil); problem != nil {
 		return problem
 	}
-	sink := sink{Sink: producer, dir: w.dir, r: r}
 	running, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	s, err := newSession(w, r, sink, connect, end)
@@ -192,6 +186,17 @@ func (w *worker) session(ctx context.Context) error {
 		return cause
 	}
 	return nil
+}
+
+// connect makes the producer of a session, and the options of its consumer.
+func (w *worker) connect(r *config.Retry) (sink, []kgo.Opt, error) {
+	clientID := "weir-retry/" + r.Name
+	connect, err := relay.ConnectOptions(w.dir, r.Kafka, clientID)
+	if err != nil {
+		return sink{}, nil, err
+	}
+	producer, err := kafkasink.New(kafkasink.Options{Dir: w.dir, Kafka: r.Kafka, ClientID: clientID, Metrics: w.registry})
+	return sink{Sink: producer, dir: w.dir, r: r}, connect, err
 }
 
 // steer follows the file while the session runs, and returns when it must end.
