@@ -8,7 +8,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:categories=weir,shortName=cg
-// +kubebuilder:validation:XValidation:rule="has(self.spec.groupId) || size(self.metadata.name) <= 200",fieldPath=".spec.groupId",message="set groupId: it may have at most 200 characters, and so may a name that stands for it"
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",fieldPath=".metadata",message="name may have at most 63 characters, since it becomes a label: a longer group.id goes into spec.groupId"
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Lagging",type=string,JSONPath=`.status.conditions[?(@.type=="Lagging")].status`
 // +kubebuilder:printcolumn:name="Lag",type=integer,JSONPath=`.status.lag.records`

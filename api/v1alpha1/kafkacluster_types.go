@@ -35,6 +35,7 @@ const (
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster,categories=weir,shortName=kcl
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 52",fieldPath=".metadata",message="name may have at most 52 characters, since weir-retry-<name> becomes a label"
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Brokers",type=integer,JSONPath=`.status.brokers`
 // +kubebuilder:printcolumn:name="Topics",type=integer,JSONPath=`.status.topics`
@@ -133,8 +134,9 @@ type KafkaSASL struct {
 type ClusterNamespaces struct {
 	// From is All, or Selector (namespaces whose labels match selector).
 	// +optional
-	// +kubebuilder:validation:Enum=All;Selector
 	// +kubebuilder:default=All
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:XValidation:rule="self != 'Same'",message="must be All or Selector, since a cluster has no namespace of its own"
 	From NamespacesFrom `json:"from,omitempty"`
 	// Selector matches the labels of namespaces. Every namespace has the label kubernetes.io/metadata.name, its name.
 	// +optional

@@ -22,6 +22,7 @@ const (
 	ConditionBacklogged         = "Backlogged"         // OutboxRelay
 	ConditionLagging            = "Lagging"            // ConsumerGroup
 	ConditionDeadLettersPresent = "DeadLettersPresent" // DeadLetterPolicy
+	ConditionRetryWorkerReady   = "RetryWorkerReady"   // KafkaCluster, where a group on it has a DeadLetterPolicy
 )
 
 // Reasons that more than one kind uses.
@@ -63,6 +64,7 @@ const (
 	ReasonLagUnknown         = "LagUnknown"         // Lagging=Unknown
 	ReasonDeadLetters        = "DeadLetters"        // DeadLettersPresent=True
 	ReasonNoDeadLetters      = "NoDeadLetters"      // DeadLettersPresent=False
+	ReasonDeadLettersUnknown = "DeadLettersUnknown" // DeadLettersPresent=Unknown
 	ReasonKeepingUp          = "KeepingUp"          // Backlogged=False
 	ReasonRowsWaiting        = "RowsWaiting"        // Backlogged=True
 	ReasonBacklogUnknown     = "BacklogUnknown"     // Backlogged=Unknown

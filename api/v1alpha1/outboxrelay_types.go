@@ -36,6 +36,7 @@ const (
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:categories=weir,shortName=obr
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 51",fieldPath=".metadata",message="name may have at most 51 characters, since weir-outbox-<name> becomes a label"
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Pending",type=integer,JSONPath=`.status.pendingRows`
 // +kubebuilder:printcolumn:name="Backlogged",type=string,JSONPath=`.status.conditions[?(@.type=="Backlogged")].status`
