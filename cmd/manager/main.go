@@ -1,0 +1,113 @@
+// Command manager is the operator: it makes Kafka, relay workers and alerts
+// follow Weir's resources.
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/weir-dev/weir/internal/controller"
+)
+
+func main() {
+	if err := run(ctrl.SetupSignalHandler(), os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "manager:", err)
+		os.Exit(1)
+	}
+}
+
+// settings are what the flags say.
+type settings struct {
+	controller.Options
+	metricsListen, healthListen string
+	leaderElect                 bool
+}
+
+func parse(args []string) (settings, error) {
+	var s settings
+	flags := flag.NewFlagSet("manager", flag.ContinueOnError)
+	flags.StringVar(&s.metricsListen, "metrics-listen", ":8443", "address of /metrics, over HTTPS with authentication by the API server; 0 turns it off")
+	flags.StringVar(&s.healthListen, "health-listen", ":8081", "address of /healthz and /readyz")
+	flags.BoolVar(&s.leaderElect, "leader-elect", false, "let one of several replicas work, the others stand by")
+	flags.StringVar(&s.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the operator's namespace: Secrets of KafkaClusters, retry workers, the leader's lease (default $POD_NAMESPACE)")
+	flags.StringVar(&s.Image, "worker-image", os.Getenv("WEIR_IMAGE"), "image of the workers (default $WEIR_IMAGE)")
+	flags.DurationVar(&s.Resync, "resync-interval", time.Minute, "how often clusters are swept for drift, and what is stalled is tried again")
+	flags.DurationVar(&s.LagInterval, "lag-interval", 15*time.Second, "time between two measurements of consumer lag")
+	flags.DurationVar(&s.StatusInterval, "status-interval", time.Minute, "the numbers in status are written at most this often, unless a condition changes")
+	flags.DurationVar(&s.PollInterval, "poll-interval", 5*time.Second, "how often workers are asked for their state")
+	flags.IntVar(&s.Concurrency, "concurrency", 64, "how many objects of a kind are reconciled at once")
+	if err := flags.Parse(args); err != nil {
+		return s, err
+	}
+	switch {
+	case flags.NArg() > 0:
+		return s, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case s.Namespace == "":
+		return s, fmt.Errorf("the operator's namespace is not known; set --namespace or POD_NAMESPACE")
+	case s.Image == "":
+		return s, fmt.Errorf("the workers' image is not known; set --worker-image or WEIR_IMAGE")
+	case s.Concurrency < 1:
+		return s, fmt.Errorf("--concurrency must be at least 1, is %d", s.Concurrency)
+	}
+	for name, interval := range map[string]time.Duration{
+		"resync-interval": s.Resync, "lag-interval": s.LagInterval, "status-interval": s.StatusInterval, "poll-interval": s.PollInterval,
+	} {
+		if interval < 100*time.Millisecond {
+			return s, fmt.Errorf("--%s must be at least 100ms, is %s", name, interval)
+		}
+	}
+	return s, nil
+}
+
+func run(ctx context.Context, args []string) error {
+	s, err := parse(args)
+	if err != nil {
+		return err
+	}
+	ctrl.SetLogger(logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, nil)))
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("finding the API server: %w", err)
+	}
+	config.QPS, config.Burst = 100, 200
+
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme: controller.NewScheme(),
+		Cache:  controller.CacheOptions(),
+		Metrics: metricsserver.Options{
+			BindAddress:    s.metricsListen,
+			SecureServing:  true,
+			FilterProvider: filters.WithAuthenticationAndAuthorization,
+			TLSOpts:        []func(*tls.Config){func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }},
+		},
+		HealthProbeBindAddress:        s.healthListen,
+		LeaderElection:                s.leaderElect,
+		LeaderElectionID:              "weir-manager",
+		LeaderElectionNamespace:       s.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return err
+	}
+	if err := controller.Setup(ctx, mgr, s.Options); err != nil {
+		return err
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return err
+	}
+	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}

@@ -1,0 +1,188 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/deadletter"
+	"github.com/weir-dev/weir/internal/kafka"
+	"github.com/weir-dev/weir/internal/lag"
+)
+
+// +kubebuilder:rbac:groups=weir.dev,resources=consumergroups,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=weir.dev,resources=consumergroups/status,verbs=patch;update
+// +kubebuilder:rbac:groups=weir.dev,resources=consumergroups/finalizers,verbs=update
+
+// ConsumerGroupReconciler puts the contract of a reader in effect: grants,
+// dead letter topics, alerts; and tells how far behind it is.
+type ConsumerGroupReconciler struct {
+	base
+	collectors *collectors
+	alerts     alerts
+	// interval is how often the numbers in status are brought up to date.
+	interval time.Duration
+	numbers  *numbers
+}
+
+// Reconcile makes one pass.
+func (r *ConsumerGroupReconciler) Reconcile(ctx context.Context, group *v1alpha1.ConsumerGroup) (reconcile.Result, error) {
+	before := group.DeepCopy()
+	err := r.reconcile(ctx, before, group)
+	if !r.numbers.due(before, group, err) {
+		keepGroupNumbers(before, group)
+	}
+	result, err := r.settle(ctx, before, group, err)
+	if err == nil && result.RequeueAfter == 0 && group.DeletionTimestamp.IsZero() && !group.Spec.Suspend {
+		result.RequeueAfter = r.interval
+	}
+	return result, err
+}
+
+func (r *ConsumerGroupReconciler) reconcile(ctx context.Context, before, group *v1alpha1.ConsumerGroup) error {
+	if !group.DeletionTimestamp.IsZero() {
+		return r.finalize(ctx, before, group)
+	}
+	if group.Spec.Suspend {
+		return suspend()
+	}
+	cluster, connection, err := r.clusters.of(ctx, group.Namespace, group.Status.Cluster, group.Spec.ClusterRef)
+	if err != nil {
+		return err
+	}
+	id := groupID(group)
+	if err := r.claimGroup(ctx, group, cluster.Name, id); err != nil {
+		return err
+	}
+	topics, err := r.topicsOf(ctx, group, cluster.Name)
+	if err != nil {
+		return err
+	}
+	policy, err := r.policyOf(ctx, group)
+	if err != nil {
+		return err
+	}
+	if err := r.holdFinalizer(ctx, group); err != nil {
+		return err
+	}
+	if group.Status.Cluster != cluster.Name || group.Status.GroupID != id {
+		group.Status.Cluster, group.Status.GroupID = cluster.Name, id
+		if err := r.record(ctx, before, group); err != nil {
+			return err
+		}
+	}
+	laneErr := r.lane(ctx, group, cluster, connection, topics, policy)
+
+	granted, err := r.grant(ctx, cluster.Name, connection, before, group, groupBindings(group, topics))
+	if err != nil {
+		return errors.Join(laneErr, err)
+	}
+	r.tellGrants(before, group, granted)
+	if err := errors.Join(laneErr, r.alerts.apply(ctx, group)); err != nil {
+		return err
+	}
+	r.collectors.set(ctx, cluster.Name, connection, client.ObjectKeyFromObject(group), lagSpec(group, topics))
+	report, known := r.collectors.latest(cluster.Name, client.ObjectKeyFromObject(group))
+	return setLag(group, report, known, r.numbers.now())
+}
+
+// groupID is the Kafka group ID of a ConsumerGroup.
+func groupID(group *v1alpha1.ConsumerGroup) string {
+	if group.Spec.GroupID != "" {
+		return group.Spec.GroupID
+	}
+	return group.Name
+}
+
+// topicsOf resolves the Topics that a group reads.
+func (r *ConsumerGroupReconciler) topicsOf(ctx context.Context, group *v1alpha1.ConsumerGroup, cluster string) ([]*v1alpha1.Topic, error) {
+	var topics []*v1alpha1.Topic
+	for i, ref := range group.Spec.Topics {
+		topic, err := r.resolveTopic(ctx, ref, group.Namespace, cluster, fmt.Sprintf("spec.topics[%d]", i), toConsume)
+		if err != nil {
+			return nil, err
+		}
+		topics = append(topics, topic)
+	}
+	return topics, nil
+}
+
+// policyOf reads the policy of a group, nil if it has none. Its schedule must
+// be in effect.
+func (r *ConsumerGroupReconciler) policyOf(ctx context.Context, group *v1alpha1.ConsumerGroup) (*v1alpha1.DeadLetterPolicy, error) {
+	ref := group.Spec.DeadLetterPolicyRef
+	if ref == nil {
+		return nil, nil
+	}
+	key := client.ObjectKey{Namespace: group.Namespace, Name: ref.Name}
+	var policy v1alpha1.DeadLetterPolicy
+	err := r.client.Get(ctx, key, &policy)
+	if apierrors.IsNotFound(err) {
+		return nil, wait(v1alpha1.ReasonPolicyNotFound,
+			"spec.deadLetterPolicyRef: DeadLetterPolicy %s does not exist; create it, or correct the reference", key)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading DeadLetterPolicy %s: %w", key, err)
+	}
+	if policy.Status.TotalDelay == nil {
+		return nil, wait(v1alpha1.ReasonPolicyNotReady, "spec.deadLetterPolicyRef: DeadLetterPolicy %s is not ready; see its conditions", key)
+	}
+	return &policy, nil
+}
+
+// finalize revokes the grants and lets the group go. Its offsets and its dead
+// letter topics stay: they hold data.
+func (r *ConsumerGroupReconciler) finalize(ctx context.Context, before, group *v1alpha1.ConsumerGroup) error {
+	if !controllerutil.ContainsFinalizer(group, v1alpha1.Finalizer) {
+		return nil
+	}
+	r.collectors.remove(clusterOf(group), client.ObjectKeyFromObject(group))
+	r.numbers.forget(group)
+	return r.release(ctx, before, group, group.Spec.Suspend, func(*kafka.Cluster) error { return nil })
+}
+
+// groupBindings are the ACL bindings that a group's principal needs: to read
+// its topics as that group, and the service's side of the dead letter lane.
+func groupBindings(group *v1alpha1.ConsumerGroup, topics []*v1alpha1.Topic) []kafka.Binding {
+	principal, id := group.Spec.Principal, groupID(group)
+	bindings := kafka.ReadGroup(principal, id)
+	for _, topic := range topics {
+		bindings = append(bindings, kafka.Consume(principal, topic.Status.TopicName)...)
+	}
+	if group.Spec.DeadLetterPolicyRef != nil {
+		bindings = append(bindings, kafka.Produce(principal, deadletter.Failed(id))...)
+		bindings = append(bindings, kafka.Consume(principal, deadletter.Retry(id))...)
+	}
+	return bindings
+}
+
+// lagSpec is what the collector measures for a group.
+func lagSpec(group *v1alpha1.ConsumerGroup, topics []*v1alpha1.Topic) lag.Spec {
+	spec := lag.Spec{Group: groupID(group), InitialOffset: lag.Earliest}
+	for _, topic := range topics {
+		spec.Topics = append(spec.Topics, topic.Status.TopicName)
+	}
+	if group.Spec.DeadLetterPolicyRef != nil {
+		spec.Topics = append(spec.Topics, deadletter.Retry(groupID(group)))
+	}
+	spec.Topics = slices.Compact(slices.Sorted(slices.Values(spec.Topics)))
+	objective := group.Spec.Lag
+	if objective.MaxTime != nil {
+		spec.MaxTime = objective.MaxTime.Duration
+	}
+	if objective.MaxRecords != nil {
+		spec.MaxRecords = *objective.MaxRecords
+	}
+	if objective.For != nil {
+		spec.For = objective.For.Duration
+	}
+	return spec
+}

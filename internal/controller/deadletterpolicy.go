@@ -1,0 +1,112 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/deadletter"
+)
+
+// +kubebuilder:rbac:groups=weir.dev,resources=deadletterpolicies,verbs=get;list;watch
+// +kubebuilder:rbac:groups=weir.dev,resources=deadletterpolicies/status,verbs=patch;update
+
+// policyIndex indexes ConsumerGroups by the name of their DeadLetterPolicy.
+const policyIndex = "weir.dev/policy"
+
+// DeadLetterPolicyReconciler computes the schedule of a policy and sums up the
+// groups that use it. It touches nothing but status: the groups bring the
+// topics, the retry worker moves the records.
+type DeadLetterPolicyReconciler struct {
+	base
+}
+
+// Reconcile makes one pass.
+func (r *DeadLetterPolicyReconciler) Reconcile(ctx context.Context, policy *v1alpha1.DeadLetterPolicy) (reconcile.Result, error) {
+	if !policy.DeletionTimestamp.IsZero() {
+		return reconcile.Result{}, nil
+	}
+	before := policy.DeepCopy()
+	return r.settle(ctx, before, policy, r.reconcile(ctx, policy))
+}
+
+func (r *DeadLetterPolicyReconciler) reconcile(ctx context.Context, policy *v1alpha1.DeadLetterPolicy) error {
+	if policy.Spec.Suspend {
+		return suspend()
+	}
+	if err := r.sumUp(ctx, policy); err != nil {
+		return err
+	}
+	delays, err := deadletter.Schedule(policyWords(policy), laneRetention)
+	if err != nil {
+		return stall(v1alpha1.ReasonInvalidSchedule, "spec.%v", err)
+	}
+	policy.Status.Schedule = nil
+	var total time.Duration
+	for _, delay := range delays {
+		policy.Status.Schedule = append(policy.Status.Schedule, metav1.Duration{Duration: delay})
+		total += delay
+	}
+	policy.Status.TotalDelay = &metav1.Duration{Duration: total}
+	return nil
+}
+
+// sumUp counts the groups that use the policy, and their dead letters.
+func (r *DeadLetterPolicyReconciler) sumUp(ctx context.Context, policy *v1alpha1.DeadLetterPolicy) error {
+	var groups v1alpha1.ConsumerGroupList
+	if err := r.client.List(ctx, &groups, client.InNamespace(policy.Namespace), client.MatchingFields{policyIndex: policy.Name}); err != nil {
+		return fmt.Errorf("listing the policy's groups: %w", err)
+	}
+	policy.Status.ConsumerGroups = int32(len(groups.Items))
+	var depth int64
+	known := true
+	for _, group := range groups.Items {
+		if letters := group.Status.DeadLetters; letters != nil && letters.Depth != nil {
+			depth += *letters.Depth
+		} else {
+			known = false
+		}
+	}
+	policy.Status.DeadLetters = nil
+	if known {
+		policy.Status.DeadLetters = &depth
+	}
+	switch {
+	case depth > 0:
+		setDomain(policy, v1alpha1.ConditionDeadLettersPresent, metav1.ConditionTrue, v1alpha1.ReasonDeadLetters,
+			"dead letters wait for somebody to look at them; see status.deadLetters of the ConsumerGroups that use this policy")
+	case known:
+		setDomain(policy, v1alpha1.ConditionDeadLettersPresent, metav1.ConditionFalse, v1alpha1.ReasonNoDeadLetters, "there are no dead letters")
+	default:
+		setDomain(policy, v1alpha1.ConditionDeadLettersPresent, metav1.ConditionUnknown, v1alpha1.ReasonDeadLettersUnknown,
+			"the dead letters of some group have not been counted yet")
+	}
+	return nil
+}
+
+// policyWords is the policy in the words of internal/deadletter.
+func policyWords(policy *v1alpha1.DeadLetterPolicy) deadletter.Policy {
+	retry := policy.Spec.Retry
+	result := deadletter.Policy{
+		MaxAttempts: int(retry.MaxAttempts),
+		Backoff: deadletter.Backoff{
+			Policy:        deadletter.BackoffPolicy(retry.Backoff.Policy),
+			Delay:         retry.Backoff.Delay.Duration,
+			Factor:        float64(*defaulted(retry.Backoff.Factor, 2)),
+			JitterPercent: int(retry.Backoff.JitterPercent),
+		},
+		PermanentErrors: retry.PermanentErrors,
+	}
+	if retry.Backoff.Max != nil {
+		result.Backoff.Max = retry.Backoff.Max.Duration
+	}
+	if retry.MaxElapsed != nil {
+		result.MaxElapsed = retry.MaxElapsed.Duration
+	}
+	return result
+}

@@ -1,0 +1,143 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+)
+
+// +kubebuilder:rbac:groups=weir.dev,resources=kafkaclusters,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=weir.dev,resources=kafkaclusters/status,verbs=patch;update
+// +kubebuilder:rbac:groups=weir.dev,resources=kafkaclusters/finalizers,verbs=update
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// KafkaClusterReconciler connects to a cluster and tells what it is. It comes
+// back at the resync interval, which is when a rotated certificate or a
+// changed Secret is noticed.
+type KafkaClusterReconciler struct {
+	base
+	retry retryWorkers
+}
+
+// Reconcile makes one pass.
+func (r *KafkaClusterReconciler) Reconcile(ctx context.Context, cluster *v1alpha1.KafkaCluster) (reconcile.Result, error) {
+	before := cluster.DeepCopy()
+	err := r.reconcile(ctx, before, cluster)
+	result, err := r.settle(ctx, before, cluster, err)
+	if err == nil && result.RequeueAfter == 0 && cluster.DeletionTimestamp.IsZero() && !cluster.Spec.Suspend {
+		result.RequeueAfter = r.resync
+	}
+	return result, err
+}
+
+func (r *KafkaClusterReconciler) reconcile(ctx context.Context, before, cluster *v1alpha1.KafkaCluster) error {
+	if !cluster.DeletionTimestamp.IsZero() {
+		return r.finalize(ctx, before, cluster)
+	}
+	if cluster.Spec.Suspend {
+		return suspend()
+	}
+	if err := r.holdFinalizer(ctx, cluster); err != nil {
+		return err
+	}
+	connection, err := r.clusters.connect(ctx, cluster)
+	if err != nil {
+		return err
+	}
+	description, err := connection.Describe(ctx)
+	if description.ClusterID != "" {
+		cluster.Status.ClusterID = description.ClusterID
+		cluster.Status.Brokers = int32(description.Brokers)
+	}
+	if want := cluster.Spec.ClusterID; want != "" && description.ClusterID != "" && want != description.ClusterID {
+		return stall(v1alpha1.ReasonClusterIDMismatch,
+			"the brokers at %s report cluster ID %q, and spec.clusterId is %q; nothing is touched: correct spec.bootstrapServers or spec.clusterId",
+			strings.Join(cluster.Spec.BootstrapServers, ","), description.ClusterID, want)
+	}
+	if err != nil {
+		return kafkaHalt(err)
+	}
+	cluster.Status.Authorizer = v1alpha1.AuthorizerDisabled
+	if description.Authorizer {
+		cluster.Status.Authorizer = v1alpha1.AuthorizerEnabled
+	}
+	if err := r.ensureRetryWorker(ctx, before, cluster, connection); err != nil {
+		return err
+	}
+	return r.count(ctx, cluster)
+}
+
+// count sums up what Weir has on the cluster.
+func (r *KafkaClusterReconciler) count(ctx context.Context, cluster *v1alpha1.KafkaCluster) error {
+	var topics v1alpha1.TopicList
+	if err := r.client.List(ctx, &topics); err != nil {
+		return err
+	}
+	cluster.Status.Topics = 0
+	for _, topic := range topics.Items {
+		if topic.Status.Cluster == cluster.Name && topic.Status.TopicName != "" {
+			cluster.Status.Topics++
+		}
+	}
+	made, err := r.ledger.made(ctx, cluster.Name)
+	cluster.Status.ACLBindings = int32(made)
+	return err
+}
+
+// finalize lets the KafkaCluster go once nothing lives on it any more.
+func (r *KafkaClusterReconciler) finalize(ctx context.Context, before, cluster *v1alpha1.KafkaCluster) error {
+	if !controllerutil.ContainsFinalizer(cluster, v1alpha1.Finalizer) {
+		return nil
+	}
+	users, err := r.usersOf(ctx, cluster.Name)
+	if err != nil {
+		return err
+	}
+	if len(users) > 0 && cluster.Annotations[v1alpha1.ForceDeleteAnnotation] != "true" {
+		return wait(v1alpha1.ReasonInUse, "still used by %s; delete them first, or annotate this KafkaCluster with %s=true",
+			firstFew(users, 5), v1alpha1.ForceDeleteAnnotation)
+	}
+	if err := r.revokeRetryWorker(ctx, before, cluster); err != nil {
+		return err
+	}
+	r.clusters.forget(cluster.Name)
+	r.ledger.forget(cluster.Name, cluster)
+	return r.dropFinalizer(ctx, cluster)
+}
+
+// usersOf names the resources that live on a cluster.
+func (r *KafkaClusterReconciler) usersOf(ctx context.Context, cluster string) ([]string, error) {
+	var users []string
+	err := eachOwner(ctx, r.client, func(owner client.Object) error {
+		if _, self := owner.(*v1alpha1.KafkaCluster); !self && clusterOf(owner) == cluster {
+			users = append(users, describeObject(r.client, owner))
+		}
+		return nil
+	})
+	return users, err
+}
+
+// firstFew joins names, and counts those after the first few.
+func firstFew(names []string, few int) string {
+	if len(names) <= few {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
+}
+
+// describeObject is "Kind namespace/name".
+func describeObject(c client.Client, obj client.Object) string {
+	kind := "object"
+	if gvk, err := c.GroupVersionKindFor(obj); err == nil {
+		kind = gvk.Kind
+	}
+	return kind + " " + strings.TrimPrefix(client.ObjectKeyFromObject(obj).String(), "/")
+}

@@ -1,0 +1,179 @@
+package controller
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/kafka"
+	"github.com/weir-dev/weir/internal/lag"
+)
+
+// collectors runs one lag collector a cluster, for the ConsumerGroups that are
+// declared on it. It is a manager.Runnable: collectors run while Start does.
+// Safe for concurrent use.
+type collectors struct {
+	interval time.Duration
+	// wake receives the ConsumerGroup whose verdict has become known or changed.
+	wake chan event.TypedGenericEvent[*v1alpha1.ConsumerGroup]
+
+	mu      sync.Mutex
+	running map[string]*runningCollector // by KafkaCluster name
+	start   chan *runningCollector
+}
+
+type runningCollector struct {
+	collector *lag.Collector
+	source    *lagSource
+}
+
+func newCollectors(interval time.Duration) *collectors {
+	return &collectors{
+		interval: interval,
+		wake:     make(chan event.TypedGenericEvent[*v1alpha1.ConsumerGroup], 1024),
+		running:  map[string]*runningCollector{},
+		start:    make(chan *runningCollector),
+	}
+}
+
+// Start runs the collectors, those that are there and those that come, until
+// ctx ends, and waits for them.
+func (c *collectors) Start(ctx context.Context) error {
+	var group sync.WaitGroup
+	defer group.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case one := <-c.start:
+			group.Go(func() { one.collector.Run(ctx) })
+		}
+	}
+}
+
+// NeedLeaderElection: only the leader measures, since only the leader writes.
+func (c *collectors) NeedLeaderElection() bool { return true }
+
+// set declares a group on a cluster, under its ConsumerGroup's name.
+func (c *collectors) set(ctx context.Context, cluster string, connection *kafka.Cluster, name types.NamespacedName, spec lag.Spec) {
+	c.mu.Lock()
+	one, ok := c.running[cluster]
+	if !ok {
+		source := &lagSource{}
+		one = &runningCollector{collector: lag.New(source, c.interval, c.changed), source: source}
+		c.running[cluster] = one
+	}
+	one.source.use(connection)
+	one.collector.Set(name.String(), spec)
+	c.mu.Unlock()
+	if !ok {
+		select {
+		case c.start <- one:
+		case <-ctx.Done():
+			c.mu.Lock()
+			delete(c.running, cluster)
+			c.mu.Unlock()
+		}
+	}
+}
+
+// remove forgets a group.
+func (c *collectors) remove(cluster string, name types.NamespacedName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if one := c.running[cluster]; one != nil {
+		one.collector.Remove(name.String())
+	}
+}
+
+// latest is the last report on a group.
+func (c *collectors) latest(cluster string, name types.NamespacedName) (lag.Report, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	one := c.running[cluster]
+	if one == nil {
+		return lag.Report{}, false
+	}
+	return one.collector.Latest(name.String())
+}
+
+// reports are the last reports of all groups, keyed by cluster, then by
+// "namespace/name" of the ConsumerGroup.
+func (c *collectors) reports() map[string]map[string]lag.Report {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make(map[string]map[string]lag.Report, len(c.running))
+	for cluster, one := range c.running {
+		all[cluster] = one.collector.Reports()
+	}
+	return all
+}
+
+// changed wakes the reconciler of a group. Where the queue is full it gives
+// up: the group is looked at again at the status interval anyway.
+func (c *collectors) changed(key string) {
+	var group v1alpha1.ConsumerGroup
+	group.Namespace, group.Name, _ = cutKey(key)
+	select {
+	case c.wake <- event.TypedGenericEvent[*v1alpha1.ConsumerGroup]{Object: &group}:
+	default:
+	}
+}
+
+// lagSource shows a cluster to the collector.
+type lagSource struct {
+	mu         sync.Mutex
+	connection *kafka.Cluster
+}
+
+// use changes the connection, which the pool makes anew when the KafkaCluster changes.
+func (s *lagSource) use(connection *kafka.Cluster) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.connection = connection
+}
+
+func (s *lagSource) current() *kafka.Cluster {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.connection
+}
+
+// DescribeGroups implements lag.Source.
+func (s *lagSource) DescribeGroups(ctx context.Context, ids []string) map[string]lag.Group {
+	groups := map[string]lag.Group{}
+	for id, group := range s.current().DescribeGroups(ctx, ids) {
+		groups[id] = lag.Group(group)
+	}
+	return groups
+}
+
+// CommittedOffsets implements lag.Source.
+func (s *lagSource) CommittedOffsets(ctx context.Context, ids []string) map[string]lag.Commits {
+	all := map[string]lag.Commits{}
+	for id, commits := range s.current().CommittedOffsets(ctx, ids) {
+		offsets := make(map[lag.Partition]int64, len(commits.Offsets))
+		for partition, offset := range commits.Offsets {
+			offsets[lag.Partition(partition)] = offset
+		}
+		all[id] = lag.Commits{Offsets: offsets, Err: commits.Err}
+	}
+	return all
+}
+
+// PartitionOffsets implements lag.Source.
+func (s *lagSource) PartitionOffsets(ctx context.Context, at map[string][]time.Time) map[string]lag.Topic {
+	all := map[string]lag.Topic{}
+	for name, topic := range s.current().PartitionOffsets(ctx, at) {
+		partitions := make([]lag.Offsets, len(topic.Partitions))
+		for i, offsets := range topic.Partitions {
+			partitions[i] = lag.Offsets(offsets)
+		}
+		all[name] = lag.Topic{Partitions: partitions, Err: topic.Err}
+	}
+	return all
+}

@@ -1,0 +1,140 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/kafka"
+	"github.com/weir-dev/weir/internal/relay/config"
+)
+
+// +kubebuilder:rbac:groups=weir.dev,resources=outboxrelays,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=weir.dev,resources=outboxrelays/status,verbs=patch;update
+// +kubebuilder:rbac:groups=weir.dev,resources=outboxrelays/finalizers,verbs=update
+
+// OutboxRelayReconciler runs a relay worker for every OutboxRelay and tells
+// what it does. It comes back at the poll interval to read the worker's state.
+type OutboxRelayReconciler struct {
+	base
+	children
+	observer
+	// image of the workers.
+	image string
+	// poll is how often a worker's state is read.
+	poll    time.Duration
+	numbers *numbers
+}
+
+// Reconcile makes one pass.
+func (r *OutboxRelayReconciler) Reconcile(ctx context.Context, relay *v1alpha1.OutboxRelay) (reconcile.Result, error) {
+	before := relay.DeepCopy()
+	err := r.reconcile(ctx, before, relay)
+	if !r.numbers.due(before, relay, err) {
+		keepRelayNumbers(before, relay)
+	}
+	result, err := r.settle(ctx, before, relay, err)
+	if err == nil && result.RequeueAfter == 0 && relay.DeletionTimestamp.IsZero() && !relay.Spec.Suspend {
+		result.RequeueAfter = r.poll
+	}
+	return result, err
+}
+
+func (r *OutboxRelayReconciler) reconcile(ctx context.Context, before, relay *v1alpha1.OutboxRelay) error {
+	if !relay.DeletionTimestamp.IsZero() {
+		return r.finalize(ctx, before, relay)
+	}
+	if relay.Spec.Suspend {
+		return suspend()
+	}
+	cluster, connection, err := r.clusters.of(ctx, relay.Namespace, relay.Status.Cluster, relay.Spec.ClusterRef)
+	if err != nil {
+		return err
+	}
+	// All references are checked before anything is rolled: a broken one
+	// leaves the last good worker running.
+	rendered, bindings, err := r.resolve(ctx, relay, cluster)
+	if err != nil {
+		return err
+	}
+	if err := r.holdFinalizer(ctx, relay); err != nil {
+		return err
+	}
+	relay.Status.Cluster = cluster.Name
+	granted, err := r.grant(ctx, cluster.Name, connection, before, relay, bindings)
+	if err != nil {
+		return err
+	}
+	r.tellGrants(before, relay, granted)
+
+	if err := r.apply(ctx, relay, rendered.configMap(), &corev1.ConfigMap{}); err != nil {
+		return err
+	}
+	deployment := &appsv1.Deployment{}
+	if err := r.apply(ctx, relay, rendered.deployment(), deployment); err != nil {
+		return err
+	}
+	relay.Status.Workload = workloadStatus(deployment)
+	relay.Status.Workload.Name = rendered.name
+	relay.Status.Workload.Replicas = rendered.replicas
+	relay.Status.CaptureMode = relay.Spec.Capture.Mode
+
+	states, err := statesOf[config.OutboxState](ctx, r.observer, rendered)
+	if err != nil {
+		return err
+	}
+	return judgeRelay(relay, states, r.poll)
+}
+
+// resolve follows every reference of a relay, and renders its worker and the
+// bindings that it needs.
+func (r *OutboxRelayReconciler) resolve(ctx context.Context, relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster) (worker, []kafka.Binding, error) {
+	var topics []string
+	var bindings []kafka.Binding
+	for i, route := range relay.Spec.Routes {
+		field := fmt.Sprintf("spec.routes[%d].topicRef", i)
+		topic, err := r.resolveTopic(ctx, route.TopicRef, relay.Namespace, cluster.Name, field, toProduce)
+		if err != nil {
+			return worker{}, nil, err
+		}
+		topics = append(topics, topic.Status.TopicName)
+		bindings = append(bindings, kafka.Produce(relay.Spec.Kafka.Principal, topic.Status.TopicName)...)
+	}
+	database := relay.Spec.Database.ConnectionSecretRef
+	if _, err := readSecret(ctx, r.clusters.secrets, relay.Namespace, database.Name, "spec.database.connectionSecretRef", database.Key); err != nil {
+		return worker{}, nil, err
+	}
+	keys, err := r.clusters.credentialKeys(ctx, cluster, relay.Namespace, relay.Spec.Kafka.CredentialsSecretRef.Name, "spec.kafka.credentialsSecretRef")
+	if err != nil {
+		return worker{}, nil, err
+	}
+	authority, err := r.clusters.authority(ctx, cluster.Spec.TLS)
+	if err != nil {
+		return worker{}, nil, err
+	}
+	rendered, err := renderRelay(relay, cluster, topics, keys, authority, r.image)
+	return rendered, bindings, err
+}
+
+// finalize revokes the grants and lets the relay go; the rows stay. Owner
+// references collect the worker.
+func (r *OutboxRelayReconciler) finalize(ctx context.Context, before, relay *v1alpha1.OutboxRelay) error {
+	if !controllerutil.ContainsFinalizer(relay, v1alpha1.Finalizer) {
+		return nil
+	}
+	r.numbers.forget(relay)
+	return r.release(ctx, before, relay, relay.Spec.Suspend, func(*kafka.Cluster) error { return nil })
+}
+
+// keepRelayNumbers leaves the volatile numbers of status as they were.
+func keepRelayNumbers(before, relay *v1alpha1.OutboxRelay) {
+	relay.Status.PendingRows = before.Status.PendingRows
+	relay.Status.OldestPendingSeconds = before.Status.OldestPendingSeconds
+	relay.Status.LastPublishedTime = before.Status.LastPublishedTime
+}

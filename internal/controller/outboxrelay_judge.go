@@ -1,0 +1,116 @@
+package controller
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/relay/config"
+)
+
+// backlogAge is how old the oldest waiting row of a working relay may be
+// before it is Backlogged.
+const backlogAge = time.Minute
+
+// judgeRelay sets what status says of a relay's work, from what its pods say
+// and in the light of its spec, and returns the halt that the pass ends with;
+// nil means publishing, or nothing to publish. It is pure.
+func judgeRelay(relay *v1alpha1.OutboxRelay, states []podState[config.OutboxState], poll time.Duration) error {
+	active, failing := leading(states)
+	setRelayNumbers(relay, active, failing)
+	setBacklogged(relay, active, failing)
+
+	switch {
+	case relay.Status.Workload != nil && relay.Status.Workload.Replicas == 0:
+		return wait("ScaledToZero", "spec.replicas is 0: rows wait in the table until it is raised")
+	case failing != nil && failing.current && active != nil && !active.current:
+		return problemHalt(failing.state.Problem, "; the worker of the previous spec goes on publishing", poll)
+	case active != nil && active.current:
+		return nil
+	case failing != nil && failing.current:
+		return problemHalt(failing.state.Problem, "", poll)
+	case active != nil:
+		return progress(poll, "the worker is being replaced by one with the new spec; the old one goes on publishing")
+	case len(states) == 0:
+		return progress(poll, "waiting for the worker's pod")
+	case states[0].err != nil:
+		return progress(poll, "waiting for the worker: %v", states[0].err)
+	default:
+		return progress(poll, "the worker is starting")
+	}
+}
+
+// leading picks the pod that publishes, and the newest one that cannot.
+func leading(states []podState[config.OutboxState]) (active, failing *podState[config.OutboxState]) {
+	for i := range states {
+		switch state := states[i].state; {
+		case state == nil:
+		case state.Phase == config.Active && active == nil:
+			active = &states[i]
+		case state.Phase == config.Failing && state.Problem != nil && failing == nil:
+			failing = &states[i]
+		}
+	}
+	return active, failing
+}
+
+// problemHalt turns what a worker says into a condition: what passes by itself
+// is Reconciling, what somebody has to mend is Stalled. The worker keeps
+// trying either way.
+func problemHalt(problem *config.Problem, suffix string, poll time.Duration) error {
+	kind := stalled
+	switch problem.Reason {
+	case "DatabaseUnreachable", "KafkaUnreachable":
+		kind = progressing
+	}
+	return &halt{kind: kind, reason: problem.Reason, message: problem.Message + suffix, after: poll}
+}
+
+func setRelayNumbers(relay *v1alpha1.OutboxRelay, active, failing *podState[config.OutboxState]) {
+	source := active
+	if source == nil {
+		source = failing
+	}
+	relay.Status.PendingRows, relay.Status.OldestPendingSeconds = nil, nil
+	if source == nil {
+		return
+	}
+	state := source.state
+	if state.PendingRows >= 0 {
+		relay.Status.PendingRows = ptr(roundCount(state.PendingRows))
+	}
+	if state.OldestPendingSeconds >= 0 && relay.Spec.Outbox.Columns.CreatedAt != "" {
+		relay.Status.OldestPendingSeconds = ptr(int64(math.Round(state.OldestPendingSeconds)))
+	}
+	if !state.LastPublished.IsZero() {
+		relay.Status.LastPublishedTime = &metav1.Time{Time: state.LastPublished.Truncate(time.Second)}
+	}
+}
+
+func setBacklogged(relay *v1alpha1.OutboxRelay, active, failing *podState[config.OutboxState]) {
+	set := func(status metav1.ConditionStatus, reason, format string, args ...any) {
+		setDomain(relay, v1alpha1.ConditionBacklogged, status, reason, fmt.Sprintf(format, args...))
+	}
+	switch {
+	case failing != nil && active == nil && failing.state.PendingRows > 0:
+		set(metav1.ConditionTrue, v1alpha1.ReasonRowsWaiting, "rows wait in %s: %s", relay.Spec.Outbox.Table, failing.state.Problem.Message)
+	case active != nil && active.state.OldestPendingSeconds > backlogAge.Seconds():
+		set(metav1.ConditionTrue, v1alpha1.ReasonRowsWaiting, "the oldest row in %s has waited for more than %s", relay.Spec.Outbox.Table, backlogAge)
+	case active != nil && active.state.PendingRows >= 0:
+		set(metav1.ConditionFalse, v1alpha1.ReasonKeepingUp, "rows are published as they come")
+	default:
+		set(metav1.ConditionUnknown, v1alpha1.ReasonBacklogUnknown, "no worker has told yet how many rows wait")
+	}
+}
+
+// roundCount keeps a count to 1,000 as it is, and larger ones to two digits.
+func roundCount(n int64) int64 {
+	step := int64(1)
+	for n/step >= 1000 || (step > 1 && n/step >= 100) {
+		step *= 10
+	}
+	return n / step * step
+}

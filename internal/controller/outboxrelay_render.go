@@ -1,0 +1,77 @@
+package controller
+
+import (
+	"encoding/json"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/relay/config"
+)
+
+// renderRelay renders the worker of an OutboxRelay. Topics are the names in
+// Kafka of the routes' Topics, in their order; keys are those of the
+// credentials Secret; authority is the brokers' CA, empty for the system's.
+func renderRelay(relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster, topics, keys []string, authority, image string) (worker, error) {
+	columns := relay.Spec.Outbox.Columns
+	outbox := config.Outbox{
+		Name:     relay.Namespace + "/" + relay.Name,
+		Kafka:    kafkaConfig(cluster, authority != "", keys),
+		Database: config.Database{Engine: string(relay.Spec.Database.Engine), URIFile: databaseURI},
+		Table:    relay.Spec.Outbox.Table,
+		Columns: config.Columns{
+			ID:            columns.ID,
+			AggregateType: columns.AggregateType,
+			AggregateID:   columns.AggregateID,
+			Type:          columns.Type,
+			Payload:       columns.Payload,
+			Sequence:      columns.Sequence,
+			CreatedAt:     columns.CreatedAt,
+			Headers:       columns.Headers,
+			Status:        columns.Status,
+			PublishedAt:   columns.PublishedAt,
+		},
+		Polling: config.Polling{
+			MaxInterval: config.Duration(relay.Spec.Capture.Polling.MaxInterval.Duration),
+			BatchSize:   int(relay.Spec.Capture.Polling.BatchSize),
+		},
+		AfterPublish: string(relay.Spec.AfterPublish),
+		OnPoison:     config.Block,
+	}
+	for i, route := range relay.Spec.Routes {
+		outbox.Routes = append(outbox.Routes, config.Route{AggregateType: route.AggregateType, Topic: topics[i]})
+	}
+	text, err := json.MarshalIndent(outbox, "", "  ")
+	if err != nil {
+		return worker{}, fmt.Errorf("rendering %s: %w", config.OutboxFile, err)
+	}
+	files := map[string]string{config.OutboxFile: string(text)}
+	if authority != "" {
+		files[authorityPEM] = authority
+	}
+	secret := relay.Spec.Database.ConnectionSecretRef
+	return worker{
+		owner:     *metav1.NewControllerRef(relay, v1alpha1.GroupVersion.WithKind("OutboxRelay")),
+		name:      "weir-outbox-" + relay.Name,
+		namespace: relay.Namespace,
+		component: "outbox",
+		image:     image,
+		replicas:  *defaulted(relay.Spec.Replicas, 1),
+		resources: relay.Spec.Resources,
+		template:  relay.Spec.PodTemplate,
+		files:     files,
+		secrets: []corev1.VolumeProjection{
+			secretFiles(secret.Name, map[string]string{secret.Key: databaseURI}),
+			kafkaFiles(relay.Spec.Kafka.CredentialsSecretRef.Name, keys),
+		},
+	}, nil
+}
+
+func defaulted(n *int32, otherwise int32) *int32 {
+	if n == nil {
+		return &otherwise
+	}
+	return n
+}

@@ -1,0 +1,80 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+)
+
+// topicRefIndex indexes OutboxRelays and ConsumerGroups by the Topics that
+// they refer to, as "namespace/name".
+const topicRefIndex = "weir.dev/topic-ref"
+
+// topicUse is what a reference to a Topic is for: it decides whose consent is
+// needed across namespaces.
+type topicUse struct {
+	field string
+	rule  func(*v1alpha1.Topic) v1alpha1.NamespaceRule
+}
+
+var (
+	toConsume = topicUse{"allowedConsumers", func(t *v1alpha1.Topic) v1alpha1.NamespaceRule { return t.Spec.AllowedConsumers.Namespaces }}
+	toProduce = topicUse{"allowedProducers", func(t *v1alpha1.Topic) v1alpha1.NamespaceRule { return t.Spec.AllowedProducers.Namespaces }}
+)
+
+// topicKey is the Topic that a reference from a namespace means.
+func topicKey(ref v1alpha1.TopicReference, namespace string) client.ObjectKey {
+	if ref.Namespace != "" {
+		namespace = ref.Namespace
+	}
+	return client.ObjectKey{Namespace: namespace, Name: ref.Name}
+}
+
+// resolveTopic reads the Topic that field of a resource in namespace refers
+// to. It must exist in Kafka, on the same cluster, and consent. Errors are halts.
+func (b base) resolveTopic(ctx context.Context, ref v1alpha1.TopicReference, namespace, cluster, field string, use topicUse) (*v1alpha1.Topic, error) {
+	key := topicKey(ref, namespace)
+	var topic v1alpha1.Topic
+	err := b.client.Get(ctx, key, &topic)
+	if apierrors.IsNotFound(err) {
+		return nil, wait(v1alpha1.ReasonTopicNotFound, "%s: Topic %s does not exist; create it, or correct the reference", field, key)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading Topic %s: %w", key, err)
+	}
+	if err := b.consents(ctx, &topic, namespace, field, use); err != nil {
+		return nil, err
+	}
+	if topic.Status.TopicID == "" {
+		return nil, wait(v1alpha1.ReasonTopicNotReady, "%s: Topic %s does not exist in Kafka yet; see its conditions", field, key)
+	}
+	if topic.Status.Cluster != cluster {
+		return nil, stall(v1alpha1.ReasonTopicNotFound, "%s: Topic %s is on KafkaCluster %q, and this resource on %q; set spec.clusterRef to the same",
+			field, key, topic.Status.Cluster, cluster)
+	}
+	return &topic, nil
+}
+
+// consents checks that a Topic admits the namespace of a resource that refers to it.
+func (b base) consents(ctx context.Context, topic *v1alpha1.Topic, namespace, field string, use topicUse) error {
+	if topic.Namespace == namespace {
+		return nil
+	}
+	rule := use.rule(topic)
+	switch rule.From {
+	case v1alpha1.FromAll:
+		return nil
+	case v1alpha1.FromSelector:
+		ok, err := namespaceMatches(ctx, b.client, namespace, rule.Selector)
+		if err != nil || ok {
+			return err
+		}
+	}
+	return stall(v1alpha1.ReasonNotAllowed,
+		"%s: Topic %s does not admit namespace %q; its owner has to allow it in spec.%s.namespaces",
+		field, client.ObjectKeyFromObject(topic), namespace, use.field)
+}

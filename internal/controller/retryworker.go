@@ -1,0 +1,218 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/deadletter"
+	"github.com/weir-dev/weir/internal/kafka"
+	"github.com/weir-dev/weir/internal/relay/config"
+)
+
+// retryWorkers runs the retry worker of a KafkaCluster, for all groups with a
+// policy on it, in the operator's namespace.
+type retryWorkers struct {
+	children
+	observer
+	image string
+}
+
+// ensureRetryWorker makes the retry worker follow the groups of a cluster, and
+// says in RetryWorkerReady how it is. A worker that cannot run is no reason
+// for the cluster not to be Ready: topics do not need it.
+func (r *KafkaClusterReconciler) ensureRetryWorker(ctx context.Context, before, cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster) error {
+	groups, err := r.retryGroups(ctx, cluster)
+	if err != nil {
+		return err
+	}
+	want := retryBindings(cluster, groups)
+	if _, err := r.grant(ctx, cluster.Name, connection, before, cluster, want); err != nil {
+		return err
+	}
+	if len(groups) == 0 {
+		cluster.Status.RetryWorker = nil
+		meta.RemoveStatusCondition(&cluster.Status.Conditions, v1alpha1.ConditionRetryWorkerReady)
+		return r.removeRetryWorker(ctx, cluster)
+	}
+	err = r.runRetryWorker(ctx, cluster, groups)
+	h, halted := asHalt(err)
+	switch {
+	case err == nil:
+		setDomain(cluster, v1alpha1.ConditionRetryWorkerReady, metav1.ConditionTrue, v1alpha1.ReasonReady, "moving failed records, or nothing to move")
+	case halted:
+		setDomain(cluster, v1alpha1.ConditionRetryWorkerReady, metav1.ConditionFalse, h.reason, h.message)
+	default:
+		return err
+	}
+	return nil
+}
+
+// runRetryWorker applies the worker and reads its state. Halts say why it does
+// not work.
+func (r *KafkaClusterReconciler) runRetryWorker(ctx context.Context, cluster *v1alpha1.KafkaCluster, groups []config.RetryGroup) error {
+	secret := retrySecret(cluster)
+	var keys []string
+	if secret != "" {
+		var err error
+		if keys, err = r.clusters.credentialKeys(ctx, cluster, r.clusters.namespace, secret, "spec.retryWorker.kafka.credentialsSecretRef"); err != nil {
+			return err
+		}
+	}
+	authority, err := r.clusters.authority(ctx, cluster.Spec.TLS)
+	if err != nil {
+		return err
+	}
+	rendered, err := renderRetryWorker(cluster, groups, secret, keys, authority, r.clusters.namespace, r.retry.image)
+	if err != nil {
+		return err
+	}
+	if err := r.retry.apply(ctx, cluster, rendered.configMap(), &corev1.ConfigMap{}); err != nil {
+		return err
+	}
+	deployment := &appsv1.Deployment{}
+	if err := r.retry.apply(ctx, cluster, rendered.deployment(), deployment); err != nil {
+		return err
+	}
+	cluster.Status.RetryWorker = workloadStatus(deployment)
+	cluster.Status.RetryWorker.Name = rendered.name
+	cluster.Status.RetryWorker.Replicas = rendered.replicas
+	states, err := statesOf[config.RetryState](ctx, r.retry.observer, rendered)
+	if err != nil {
+		return err
+	}
+	return judgeRetryWorker(states)
+}
+
+// judgeRetryWorker returns the halt that says why a retry worker does not
+// work; nil if it does. It is pure.
+func judgeRetryWorker(states []podState[config.RetryState]) error {
+	for _, one := range states {
+		if one.state != nil && one.state.Phase == config.Active {
+			return nil
+		}
+	}
+	for _, one := range states {
+		switch {
+		case one.state != nil && one.state.Problem != nil:
+			return wait(one.state.Problem.Reason, "%s", one.state.Problem.Message)
+		case one.err != nil:
+			return wait(v1alpha1.ReasonProgressing, "%v", one.err)
+		}
+	}
+	return wait(v1alpha1.ReasonProgressing, "waiting for the worker's pod")
+}
+
+// retryGroups are the groups of a cluster whose failed records the worker
+// moves, ordered by group ID.
+func (r *KafkaClusterReconciler) retryGroups(ctx context.Context, cluster *v1alpha1.KafkaCluster) ([]config.RetryGroup, error) {
+	var all v1alpha1.ConsumerGroupList
+	if err := r.client.List(ctx, &all); err != nil {
+		return nil, fmt.Errorf("listing consumer groups: %w", err)
+	}
+	previous, err := r.previousGroups(ctx, cluster)
+	if err != nil {
+		return nil, err
+	}
+	var groups []config.RetryGroup
+	for i := range all.Items {
+		group := &all.Items[i]
+		ref := group.Spec.DeadLetterPolicyRef
+		if group.Status.Cluster != cluster.Name || group.Status.DeadLetters == nil || ref == nil || !group.DeletionTimestamp.IsZero() {
+			continue
+		}
+		var policy v1alpha1.DeadLetterPolicy
+		err := r.client.Get(ctx, client.ObjectKey{Namespace: group.Namespace, Name: ref.Name}, &policy)
+		if client.IgnoreNotFound(err) != nil {
+			return nil, err
+		}
+		old, had := previous[group.Status.GroupID]
+		switch {
+		case err == nil && isReady(&policy):
+			groups = append(groups, retryGroup(group, &policy))
+		case had:
+			// A policy that is gone, suspended or refused: records move on by
+			// the last one in effect.
+			old.Waits = int(group.Status.DeadLetters.WaitTopics)
+			groups = append(groups, old)
+		}
+	}
+	slices.SortFunc(groups, func(a, b config.RetryGroup) int { return strings.Compare(a.Group, b.Group) })
+	return groups, nil
+}
+
+// previousGroups is what the worker has been told last, keyed by group ID.
+func (r *KafkaClusterReconciler) previousGroups(ctx context.Context, cluster *v1alpha1.KafkaCluster) (map[string]config.RetryGroup, error) {
+	var files corev1.ConfigMap
+	err := r.client.Get(ctx, client.ObjectKey{Namespace: r.clusters.namespace, Name: retryWorkerName(cluster.Name)}, &files)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var told config.Retry
+	if err := json.Unmarshal([]byte(files.Data[config.RetryFile]), &told); err != nil {
+		// Somebody edited it; it is about to be rendered anew.
+		return nil, nil
+	}
+	groups := make(map[string]config.RetryGroup, len(told.Groups))
+	for _, group := range told.Groups {
+		groups[group.Group] = group
+	}
+	return groups, nil
+}
+
+// revokeRetryWorker takes back what the worker of a cluster was granted; owner
+// references collect the worker.
+func (r *KafkaClusterReconciler) revokeRetryWorker(ctx context.Context, before, cluster *v1alpha1.KafkaCluster) error {
+	if len(cluster.Status.ManagedBindings) == 0 || cluster.Annotations[v1alpha1.ForceDeleteAnnotation] == "true" {
+		return nil
+	}
+	connection, err := r.clusters.connect(ctx, cluster)
+	if err != nil {
+		return err
+	}
+	_, err = r.grant(ctx, cluster.Name, connection, before, cluster, nil)
+	return err
+}
+
+func (r *KafkaClusterReconciler) removeRetryWorker(ctx context.Context, cluster *v1alpha1.KafkaCluster) error {
+	name := metav1.ObjectMeta{Namespace: r.clusters.namespace, Name: retryWorkerName(cluster.Name)}
+	for _, child := range []client.Object{&appsv1.Deployment{ObjectMeta: name}, &corev1.ConfigMap{ObjectMeta: name}} {
+		if err := r.retry.remove(ctx, cluster, child); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// retryBindings are what the worker needs in Kafka, if it has a principal of
+// its own.
+func retryBindings(cluster *v1alpha1.KafkaCluster, groups []config.RetryGroup) []kafka.Binding {
+	if cluster.Spec.RetryWorker == nil || cluster.Spec.RetryWorker.Kafka == nil || len(groups) == 0 {
+		return nil
+	}
+	principal := cluster.Spec.RetryWorker.Kafka.Principal
+	bindings := kafka.ReadGroup(principal, retryConsumerGroup(cluster.Name))
+	for _, group := range groups {
+		bindings = append(bindings, kafka.Consume(principal, deadletter.Failed(group.Group))...)
+		bindings = append(bindings, kafka.Produce(principal, deadletter.Retry(group.Group))...)
+		bindings = append(bindings, kafka.Produce(principal, deadletter.DLT(group.Group))...)
+		for n := 1; n <= group.Waits; n++ {
+			bindings = append(bindings, kafka.Consume(principal, deadletter.Wait(group.Group, n))...)
+			bindings = append(bindings, kafka.Produce(principal, deadletter.Wait(group.Group, n))...)
+		}
+	}
+	return bindings
+}

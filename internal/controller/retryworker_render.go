@@ -1,0 +1,88 @@
+package controller
+
+import (
+	"encoding/json"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/relay/config"
+)
+
+func retryWorkerName(cluster string) string    { return "weir-retry-" + cluster }
+func retryConsumerGroup(cluster string) string { return "weir-retry-" + cluster }
+
+// retrySecret is the Secret that the worker authenticates with: its own, or
+// the operator's; empty on a cluster without authentication.
+func retrySecret(cluster *v1alpha1.KafkaCluster) string {
+	switch spec := cluster.Spec; {
+	case spec.RetryWorker != nil && spec.RetryWorker.Kafka != nil:
+		return spec.RetryWorker.Kafka.CredentialsSecretRef.Name
+	case spec.SASL != nil:
+		return spec.SASL.SecretRef.Name
+	case spec.TLS != nil && spec.TLS.ClientSecretRef != nil:
+		return spec.TLS.ClientSecretRef.Name
+	default:
+		return ""
+	}
+}
+
+// retryGroup is what the worker has to know of a group and its policy.
+func retryGroup(group *v1alpha1.ConsumerGroup, policy *v1alpha1.DeadLetterPolicy) config.RetryGroup {
+	result := config.RetryGroup{
+		Name:            group.Namespace + "/" + group.Name,
+		Group:           group.Status.GroupID,
+		Waits:           int(group.Status.DeadLetters.WaitTopics),
+		MaxAttempts:     int(policy.Spec.Retry.MaxAttempts),
+		JitterPercent:   int(policy.Spec.Retry.Backoff.JitterPercent),
+		PermanentErrors: policy.Spec.Retry.PermanentErrors,
+	}
+	for _, delay := range policy.Status.Schedule {
+		result.Delays = append(result.Delays, config.Duration(delay.Duration))
+	}
+	// The wait topics of a longer schedule may not exist yet.
+	result.Waits = max(result.Waits, len(result.Delays))
+	if policy.Spec.Retry.MaxElapsed != nil {
+		result.MaxElapsed = config.Duration(policy.Spec.Retry.MaxElapsed.Duration)
+	}
+	return result
+}
+
+// renderRetryWorker renders the worker of a cluster; the arguments are as in
+// renderRelay, namespace is the operator's.
+func renderRetryWorker(cluster *v1alpha1.KafkaCluster, groups []config.RetryGroup, secret string, keys []string, authority, namespace, image string) (worker, error) {
+	text, err := json.MarshalIndent(config.Retry{
+		Name:          cluster.Name,
+		Kafka:         kafkaConfig(cluster, authority != "", keys),
+		ConsumerGroup: retryConsumerGroup(cluster.Name),
+		Groups:        groups,
+	}, "", "  ")
+	if err != nil {
+		return worker{}, fmt.Errorf("rendering %s: %w", config.RetryFile, err)
+	}
+	spec := cluster.Spec.RetryWorker
+	if spec == nil {
+		spec = &v1alpha1.RetryWorkerSpec{}
+	}
+	rendered := worker{
+		owner:     *metav1.NewControllerRef(cluster, v1alpha1.GroupVersion.WithKind("KafkaCluster")),
+		name:      retryWorkerName(cluster.Name),
+		namespace: namespace,
+		component: "retry",
+		image:     image,
+		replicas:  *defaulted(spec.Replicas, 1),
+		resources: spec.Resources,
+		template:  spec.PodTemplate,
+		files:     map[string]string{config.RetryFile: string(text)},
+		followed:  true,
+	}
+	if authority != "" {
+		rendered.files[authorityPEM] = authority
+	}
+	if secret != "" {
+		rendered.secrets = []corev1.VolumeProjection{kafkaFiles(secret, keys)}
+	}
+	return rendered, nil
+}

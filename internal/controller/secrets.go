@@ -1,0 +1,56 @@
+package controller
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+)
+
+// readSecret reads keys of a Secret, past the cache. A Secret or a key that is
+// missing, or a value that is empty, is a halt that names the field, and the
+// command that makes it; it waits, since somebody may be about to create it.
+func readSecret(ctx context.Context, secrets client.Reader, namespace, name, field string, keys ...string) (map[string]string, error) {
+	var secret corev1.Secret
+	err := secrets.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &secret)
+	if apierrors.IsNotFound(err) {
+		return nil, wait(v1alpha1.ReasonSecretNotFound,
+			"%s: Secret %s/%s does not exist; create it: kubectl -n %s create secret generic %s%s",
+			field, namespace, name, namespace, name, literals(keys))
+	}
+	if err != nil {
+		return nil, err
+	}
+	values := make(map[string]string, len(keys))
+	for _, key := range keys {
+		value, ok := secret.Data[key]
+		if !ok || len(value) == 0 {
+			return nil, stall(v1alpha1.ReasonSecretInvalid,
+				"%s: Secret %s/%s has no value under the key %q", field, namespace, name, key)
+		}
+		values[key] = string(value)
+	}
+	return values, nil
+}
+
+func literals(keys []string) string {
+	var b strings.Builder
+	for _, key := range keys {
+		b.WriteString(" --from-literal=" + key + "=…")
+	}
+	return b.String()
+}
+
+func hashOf(text string) string {
+	if text == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:8])
+}

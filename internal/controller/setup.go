@@ -1,0 +1,251 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+)
+
+// Options are the settings of the operator.
+type Options struct {
+	// Namespace is the operator's: where the Secrets of KafkaClusters are, and
+	// the retry workers run.
+	Namespace string
+	// Image of the workers.
+	Image string
+	// Resync is how often a cluster is swept for drift and looked at again,
+	// and when a stalled resource is tried again.
+	Resync time.Duration
+	// LagInterval is the time between two measurements of lag.
+	LagInterval time.Duration
+	// StatusInterval is how often the numbers in status are written at most.
+	StatusInterval time.Duration
+	// PollInterval is how often workers are asked for their state.
+	PollInterval time.Duration
+	// Concurrency is how many objects of a kind are reconciled at once.
+	Concurrency int
+}
+
+// NewScheme returns the kinds that the operator works with.
+func NewScheme() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
+	utilruntime.Must(v1alpha1.AddToScheme(scheme))
+	utilruntime.Must(monitoringv1.AddToScheme(scheme))
+	return scheme
+}
+
+// CacheOptions keep the cache small: of the kinds that others use too, only
+// what Weir made, and no managed fields.
+func CacheOptions() cache.Options {
+	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{managedByLabel: managedByWeir})}
+	return cache.Options{
+		DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&appsv1.Deployment{}: ours,
+			&corev1.ConfigMap{}:  ours,
+			&corev1.Pod{}:        ours,
+		},
+	}
+}
+
+// Setup adds the operator to a manager.
+func Setup(ctx context.Context, mgr manager.Manager, options Options) error {
+	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
+	set, err := newSet(mgr, options)
+	if err != nil {
+		return err
+	}
+	if err := metrics.Registry.Register(lagMetrics{set.collectors}); err != nil {
+		return err
+	}
+	for _, runnable := range []manager.Runnable{set.collectors, set.ruleKind, manager.RunnableFunc(func(ctx context.Context) error {
+		<-ctx.Done()
+		set.base.clusters.close()
+		return nil
+	})} {
+		if err := mgr.Add(runnable); err != nil {
+			return err
+		}
+	}
+	return set.build(mgr, options.Concurrency)
+}
+
+// set is all reconcilers, and what they share.
+type set struct {
+	base       base
+	collectors *collectors
+	ruleKind   *prometheusRuleKind
+
+	cluster *KafkaClusterReconciler
+	topic   *TopicReconciler
+	relay   *OutboxRelayReconciler
+	group   *ConsumerGroupReconciler
+	policy  *DeadLetterPolicyReconciler
+	sweeper *Sweeper
+}
+
+func newSet(mgr manager.Manager, options Options) (*set, error) {
+	c := mgr.GetClient()
+	shared := base{
+		granter: granter{
+			settler: settler{client: c, resync: options.Resync},
+			ledger:  newLedger(c),
+			views:   newViews(),
+		},
+		clusters: newClusters(c, mgr.GetAPIReader(), options.Namespace),
+		events:   mgr.GetEventRecorder("weir"),
+	}
+	var (
+		kids = children{client: c, live: mgr.GetAPIReader()}
+		look = newObserver(c)
+		kind = &prometheusRuleKind{mapper: mgr.GetRESTMapper(), interval: options.Resync}
+		lags = newCollectors(options.LagInterval)
+	)
+	kind.look()
+	return &set{
+		base: shared, collectors: lags, ruleKind: kind,
+		cluster: &KafkaClusterReconciler{base: shared, retry: retryWorkers{children: kids, observer: look, image: options.Image}},
+		topic:   &TopicReconciler{base: shared},
+		relay: &OutboxRelayReconciler{
+			base: shared, children: kids, observer: look,
+			image: options.Image, poll: options.PollInterval, numbers: newNumbers(options.StatusInterval),
+		},
+		group: &ConsumerGroupReconciler{
+			base: shared, collectors: lags, alerts: alerts{children: kids, kind: kind},
+			interval: options.StatusInterval, numbers: newNumbers(options.StatusInterval),
+		},
+		policy:  &DeadLetterPolicyReconciler{base: shared},
+		sweeper: newSweeper(shared),
+	}, nil
+}
+
+// build wires the reconcilers to what wakes them.
+func (s *set) build(mgr manager.Manager, concurrency int) error {
+	c := mgr.GetClient()
+	maps := wakers{client: c}
+	named := func(name string, obj client.Object) *builder.Builder {
+		return builder.ControllerManagedBy(mgr).Named(name).
+			For(obj, builder.WithPredicates(changed)).
+			WithOptions(controller.Options{
+				MaxConcurrentReconciles: concurrency,
+				RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](100*time.Millisecond, 30*time.Second),
+			})
+	}
+	onCluster := func(list func() client.ObjectList) handler.EventHandler {
+		return handler.EnqueueRequestsFromMapFunc(maps.onCluster(list))
+	}
+
+	for name, err := range map[string]error{
+		"kafkacluster": named("kafkacluster", &v1alpha1.KafkaCluster{}).
+			Owns(&appsv1.Deployment{}).Owns(&corev1.ConfigMap{}).
+			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(maps.clusterOfGroup), builder.WithPredicates(laneChanged)).
+			Watches(&v1alpha1.DeadLetterPolicy{}, handler.EnqueueRequestsFromMapFunc(maps.clustersOfPolicy), builder.WithPredicates(scheduleChanged)).
+			Complete(reconcile.AsReconciler(c, s.cluster)),
+		"topic": named("topic", &v1alpha1.Topic{}).
+			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(maps.rivalTopics), builder.WithPredicates(gone)).
+			Watches(&v1alpha1.KafkaCluster{}, onCluster(newTopicList), builder.WithPredicates(becameReady)).
+			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(topicsOfGroup), builder.WithPredicates(gone)).
+			Watches(&v1alpha1.OutboxRelay{}, handler.EnqueueRequestsFromMapFunc(topicsOfRelay), builder.WithPredicates(gone)).
+			WatchesRawSource(source.Channel(s.sweeper.topics, &handler.TypedEnqueueRequestForObject[*v1alpha1.Topic]{})).
+			Complete(reconcile.AsReconciler(c, s.topic)),
+		"outboxrelay": named("outboxrelay", &v1alpha1.OutboxRelay{}).
+			Owns(&appsv1.Deployment{}).Owns(&corev1.ConfigMap{}).
+			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(maps.usersOfTopic(newRelayList)), builder.WithPredicates(topicChanged)).
+			Watches(&v1alpha1.KafkaCluster{}, onCluster(newRelayList), builder.WithPredicates(becameReady)).
+			WatchesRawSource(source.Channel(s.sweeper.relays, &handler.TypedEnqueueRequestForObject[*v1alpha1.OutboxRelay]{})).
+			Complete(reconcile.AsReconciler(c, s.relay)),
+		"consumergroup": named("consumergroup", &v1alpha1.ConsumerGroup{}).
+			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(maps.rivalGroups), builder.WithPredicates(gone)).
+			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(maps.usersOfTopic(newGroupList)), builder.WithPredicates(topicChanged)).
+			Watches(&v1alpha1.DeadLetterPolicy{}, handler.EnqueueRequestsFromMapFunc(maps.groupsOfPolicy), builder.WithPredicates(scheduleChanged)).
+			Watches(&v1alpha1.KafkaCluster{}, onCluster(newGroupList), builder.WithPredicates(becameReady)).
+			WatchesRawSource(source.Channel(s.sweeper.groups, &handler.TypedEnqueueRequestForObject[*v1alpha1.ConsumerGroup]{})).
+			WatchesRawSource(source.Channel(s.collectors.wake, &handler.TypedEnqueueRequestForObject[*v1alpha1.ConsumerGroup]{})).
+			Complete(reconcile.AsReconciler(c, s.group)),
+		"deadletterpolicy": named("deadletterpolicy", &v1alpha1.DeadLetterPolicy{}).
+			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(policyOfGroup), builder.WithPredicates(depthChanged)).
+			Complete(reconcile.AsReconciler(c, s.policy)),
+		"sweep": named("sweep", &v1alpha1.KafkaCluster{}).
+			Complete(reconcile.AsReconciler(c, s.sweeper)),
+	} {
+		if err != nil {
+			return fmt.Errorf("setting up controller %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func newTopicList() client.ObjectList { return &v1alpha1.TopicList{} }
+func newRelayList() client.ObjectList { return &v1alpha1.OutboxRelayList{} }
+func newGroupList() client.ObjectList { return &v1alpha1.ConsumerGroupList{} }
+
+var (
+	// changed passes what a person did to an object; deletion raises the
+	// generation too. Status does not wake its own writer.
+	changed = predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
+	// gone passes the end of an object, and the begin of its end.
+	gone = predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		UpdateFunc:  func(e event.UpdateEvent) bool { return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+	}
+	// becameReady passes a KafkaCluster that others may have waited for.
+	becameReady = updates(func(before, now *v1alpha1.KafkaCluster) bool {
+		return (!isReady(before) && isReady(now)) || before.Generation != now.Generation
+	})
+	topicChanged = updates(func(before, now *v1alpha1.Topic) bool {
+		return before.Generation != now.Generation || before.Status.TopicID != now.Status.TopicID ||
+			before.Status.Partitions != now.Status.Partitions || before.Status.TopicName != now.Status.TopicName
+	})
+	scheduleChanged = updates(func(before, now *v1alpha1.DeadLetterPolicy) bool {
+		return before.Generation != now.Generation || isReady(before) != isReady(now) ||
+			!equality.Semantic.DeepEqual(before.Status.Schedule, now.Status.Schedule)
+	})
+	laneChanged = updates(func(before, now *v1alpha1.ConsumerGroup) bool {
+		return before.Generation != now.Generation || before.Status.Cluster != now.Status.Cluster || waitTopics(before) != waitTopics(now)
+	})
+	depthChanged = updates(func(before, now *v1alpha1.ConsumerGroup) bool {
+		return before.Generation != now.Generation || !equality.Semantic.DeepEqual(before.Status.DeadLetters, now.Status.DeadLetters)
+	})
+)
+
+// updates passes creations and deletions, and the updates that differ says.
+func updates[T client.Object](differ func(before, now T) bool) predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return differ(e.ObjectOld.(T), e.ObjectNew.(T))
+	}}
+}
+
+// waitTopics is −1 for a group without a lane.
+func waitTopics(group *v1alpha1.ConsumerGroup) int32 {
+	if group.Status.DeadLetters == nil {
+		return -1
+	}
+	return group.Status.DeadLetters.WaitTopics
+}

@@ -1,0 +1,237 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/kafka"
+)
+
+// +kubebuilder:rbac:groups=weir.dev,resources=topics,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=weir.dev,resources=topics/status,verbs=patch;update
+
+// TopicReconciler makes topics and their grants follow Topic resources.
+type TopicReconciler struct {
+	base
+}
+
+// Reconcile makes one pass.
+func (r *TopicReconciler) Reconcile(ctx context.Context, topic *v1alpha1.Topic) (reconcile.Result, error) {
+	before := topic.DeepCopy()
+	err := r.reconcile(ctx, before, topic)
+	return r.settle(ctx, before, topic, err)
+}
+
+func (r *TopicReconciler) reconcile(ctx context.Context, before, topic *v1alpha1.Topic) error {
+	if !topic.DeletionTimestamp.IsZero() {
+		return r.finalize(ctx, before, topic)
+	}
+	if topic.Spec.Suspend {
+		return suspend()
+	}
+	cluster, connection, err := r.clusters.of(ctx, topic.Namespace, topic.Status.Cluster, topic.Spec.ClusterRef)
+	if err != nil {
+		return err
+	}
+	name, err := topicName(cluster.Spec.TopicNaming, topic)
+	if err != nil {
+		return err
+	}
+	if err := r.claimTopic(ctx, topic, cluster, name); err != nil {
+		return err
+	}
+	if err := r.holdFinalizer(ctx, topic); err != nil {
+		return err
+	}
+	if err := r.own(ctx, before, topic, cluster.Name, name); err != nil {
+		return err
+	}
+	spec := topicSpec(cluster, topic, name)
+	found, topicErr := ensureTopic(ctx, connection, spec)
+	r.tell(before, topic, found)
+	observe(topic, found.after)
+	if topicErr == nil {
+		topic.Status.ManagedConfig = slices.Sorted(maps.Keys(topic.Spec.Config))
+	}
+	// Grants do not depend on the topic: one part that is refused does not
+	// keep the other from being applied.
+	return errors.Join(topicErr, r.access(ctx, before, topic, connection, name))
+}
+
+// own records that the resource is about to act on a cluster under a name, and
+// which config keys will be ours, before anything is created there.
+func (r *TopicReconciler) own(ctx context.Context, before, topic *v1alpha1.Topic, cluster, name string) error {
+	keys := slices.Concat(topic.Status.ManagedConfig, slices.Collect(maps.Keys(topic.Spec.Config)))
+	slices.Sort(keys)
+	keys = slices.Compact(keys)
+	if topic.Status.Cluster == cluster && topic.Status.TopicName == name && slices.Equal(topic.Status.ManagedConfig, keys) {
+		return nil
+	}
+	topic.Status.Cluster, topic.Status.TopicName, topic.Status.ManagedConfig = cluster, name, keys
+	return r.record(ctx, before, topic)
+}
+
+// access makes the grants of spec.access.
+func (r *TopicReconciler) access(ctx context.Context, before, topic *v1alpha1.Topic, connection *kafka.Cluster, name string) error {
+	want := accessBindings(topic.Spec.Access, name)
+	granted, err := r.grant(ctx, topic.Status.Cluster, connection, before, topic, want)
+	if err != nil {
+		return err
+	}
+	topic.Status.Bindings = int32(len(want))
+	if granted.disabled {
+		setDomain(topic, v1alpha1.ConditionAccessEnforced, metav1.ConditionFalse, v1alpha1.ReasonAuthorizerDisabled,
+			"the cluster has no authorizer, so that anybody may do anything; set authorizer.class.name on the brokers")
+		return nil
+	}
+	setDomain(topic, v1alpha1.ConditionAccessEnforced, metav1.ConditionTrue, v1alpha1.ReasonEnforced, "the grants are in the cluster's ACLs")
+	r.tellGrants(before, topic, granted)
+	return nil
+}
+
+// tell emits the events of a pass over the topic.
+func (r *TopicReconciler) tell(before, topic *v1alpha1.Topic, found ensured) {
+	known := before.Status.TopicID
+	switch {
+	case found.before.Exists && known == "" && !isProgressing(before):
+		r.event(topic, "TopicAdopted", "Adopt", "topic %s existed already and is managed from now on", found.before.Name)
+	case known != "" && found.before.Exists && found.before.ID != known:
+		r.event(topic, "TopicRecreated", "Apply", "topic %s was deleted and created again by somebody else; its records are gone", found.before.Name)
+	case known != "" && !found.before.Exists && len(found.changes) > 0:
+		r.event(topic, "TopicRecreated", "Create", "topic %s was deleted by somebody else and is created again; its records are gone", topic.Status.TopicName)
+	}
+	if len(found.changes) == 0 {
+		return
+	}
+	words := changeWords(found.changes)
+	switch {
+	case found.changes[0].Kind == kafka.CreateTopic:
+		r.event(topic, "TopicCreated", "Create", "%s", words)
+	case wasReady(before):
+		r.event(topic, "DriftCorrected", "Apply", "somebody else changed topic %s; put right: %s", topic.Status.TopicName, words)
+	default:
+		r.event(topic, "TopicChanged", "Apply", "%s", words)
+	}
+}
+
+func changeWords(changes []kafka.Change) string {
+	var words []string
+	for _, change := range changes {
+		word := change.String()
+		if change.Kind == kafka.GrowTopic {
+			word += " (keys move to other partitions: their order holds from now on)"
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, "; ")
+}
+
+// finalize revokes the grants, deletes the topic where that is asked for, and
+// lets the resource go. A resource that never owned its topic deletes nothing.
+func (r *TopicReconciler) finalize(ctx context.Context, before, topic *v1alpha1.Topic) error {
+	if !controllerutil.ContainsFinalizer(topic, v1alpha1.Finalizer) {
+		return nil
+	}
+	deletes := topic.Spec.DeletionPolicy == v1alpha1.DeleteData && topic.Status.TopicName != ""
+	if deletes && !topic.Spec.Suspend {
+		users, err := r.usersOf(ctx, topic)
+		if err != nil {
+			return err
+		}
+		if len(users) > 0 {
+			return wait(v1alpha1.ReasonInUse, "deletionPolicy is Delete and the topic is still used by %s", firstFew(users, 5))
+		}
+	}
+	return r.release(ctx, before, topic, topic.Spec.Suspend, func(connection *kafka.Cluster) error {
+		if !deletes {
+			return nil
+		}
+		if err := connection.DeleteTopic(ctx, topic.Status.TopicName); err != nil {
+			return kafkaHalt(err)
+		}
+		r.event(topic, "TopicDeleted", "Delete", "topic %s and its records are deleted, as deletionPolicy says", topic.Status.TopicName)
+		return nil
+	})
+}
+
+// usersOf names the ConsumerGroups and OutboxRelays that refer to a Topic.
+func (r *TopicReconciler) usersOf(ctx context.Context, topic *v1alpha1.Topic) ([]string, error) {
+	key := client.MatchingFields{topicRefIndex: client.ObjectKeyFromObject(topic).String()}
+	var groups v1alpha1.ConsumerGroupList
+	var relays v1alpha1.OutboxRelayList
+	if err := errors.Join(r.client.List(ctx, &groups, key), r.client.List(ctx, &relays, key)); err != nil {
+		return nil, fmt.Errorf("looking for users of the topic: %w", err)
+	}
+	var users []string
+	for i := range groups.Items {
+		users = append(users, describeObject(r.client, &groups.Items[i]))
+	}
+	for i := range relays.Items {
+		users = append(users, describeObject(r.client, &relays.Items[i]))
+	}
+	return users, nil
+}
+
+// topicSpec is what a Topic wants of the seam.
+func topicSpec(cluster *v1alpha1.KafkaCluster, topic *v1alpha1.Topic, name string) kafka.TopicSpec {
+	defaults := cluster.Spec.Defaults
+	return kafka.TopicSpec{
+		Name:              name,
+		Partitions:        orZero(topic.Spec.Partitions),
+		Replicas:          int16(orZero(topic.Spec.Replicas)),
+		Config:            topic.Spec.Config,
+		Managed:           topic.Status.ManagedConfig,
+		DefaultPartitions: orZero(defaults.Partitions),
+		DefaultReplicas:   int16(orZero(defaults.Replicas)),
+		DefaultConfig:     defaults.Config,
+	}
+}
+
+func orZero(n *int32) int32 {
+	if n == nil {
+		return 0
+	}
+	return *n
+}
+
+// observe copies what a broker shows into status.
+func observe(topic *v1alpha1.Topic, have kafka.Topic) {
+	if !have.Exists {
+		return
+	}
+	topic.Status.TopicID = have.ID
+	topic.Status.Partitions = have.Partitions
+	topic.Status.Replicas = int32(have.Replicas)
+}
+
+// accessBindings are the ACL bindings of a Topic's access list.
+func accessBindings(access []v1alpha1.Access, topic string) []kafka.Binding {
+	var bindings []kafka.Binding
+	for _, entry := range access {
+		for _, right := range entry.Allow {
+			switch right {
+			case v1alpha1.Produce:
+				bindings = append(bindings, kafka.Produce(entry.Principal, topic)...)
+			case v1alpha1.Consume:
+				bindings = append(bindings, kafka.Consume(entry.Principal, topic)...)
+			}
+		}
+		for _, group := range entry.Groups {
+			bindings = append(bindings, kafka.ReadGroup(entry.Principal, group)...)
+		}
+		for _, id := range entry.TransactionalIDs {
+			bindings = append(bindings, kafka.ProduceTransactional(entry.Principal, id)...)
+		}
+	}
+	return bindings
+}

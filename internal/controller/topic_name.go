@@ -1,0 +1,42 @@
+package controller
+
+import (
+	"strings"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+)
+
+// topicName is the name in Kafka of a Topic under a cluster's rule; an error
+// (a halt) where it leaves the namespace's part of the names.
+func topicName(naming v1alpha1.TopicNaming, topic *v1alpha1.Topic) (string, error) {
+	name := topic.Spec.TopicName
+	if naming == v1alpha1.NamingFree {
+		if name == "" {
+			name = topic.Name
+		}
+		return name, nil
+	}
+	prefix := topic.Namespace + "."
+	if name == "" {
+		name = prefix + topic.Name
+	}
+	if len(name) > 249 {
+		return "", stall("InvalidTopicName", "the topic's name %q is longer than 249 characters; set a shorter spec.topicName", name)
+	}
+	// A name that this resource owns already stays valid: the rule applies to
+	// topics that are declared after it.
+	if !strings.HasPrefix(name, prefix) && topic.Status.TopicName != name {
+		return "", stall("InvalidTopicName",
+			"spec.topicName %q must begin with %q, since the cluster's topicNaming is Namespaced", name, prefix)
+	}
+	return name, nil
+}
+
+// possibleNames are the names that a Topic may have, whatever its cluster's
+// rule; claims are looked up by them.
+func possibleNames(topic *v1alpha1.Topic) []string {
+	if topic.Spec.TopicName != "" {
+		return []string{topic.Spec.TopicName}
+	}
+	return []string{topic.Namespace + "." + topic.Name, topic.Name}
+}

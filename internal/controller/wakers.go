@@ -1,0 +1,161 @@
+package controller
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+)
+
+// addIndexes indexes the cache by what objects refer to and lay claim to.
+func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
+	for _, index := range []struct {
+		obj   client.Object
+		field string
+		keys  client.IndexerFunc
+	}{
+		{&v1alpha1.Topic{}, claimIndex, func(obj client.Object) []string { return possibleNames(obj.(*v1alpha1.Topic)) }},
+		{&v1alpha1.ConsumerGroup{}, claimIndex, func(obj client.Object) []string { return []string{groupID(obj.(*v1alpha1.ConsumerGroup))} }},
+		{&v1alpha1.ConsumerGroup{}, topicRefIndex, func(obj client.Object) []string { return keysOf(topicsOfGroup(ctx, obj)) }},
+		{&v1alpha1.OutboxRelay{}, topicRefIndex, func(obj client.Object) []string { return keysOf(topicsOfRelay(ctx, obj)) }},
+		{&v1alpha1.ConsumerGroup{}, policyIndex, func(obj client.Object) []string {
+			var names []string
+			for _, request := range policyOfGroup(ctx, obj) {
+				names = append(names, request.Name)
+			}
+			return names
+		}},
+	} {
+		if err := indexer.IndexField(ctx, index.obj, index.field, index.keys); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func keysOf(requests []reconcile.Request) []string {
+	var keys []string
+	for _, request := range requests {
+		keys = append(keys, request.String())
+	}
+	return keys
+}
+
+// topicsOfGroup are the Topics that a ConsumerGroup refers to.
+func topicsOfGroup(_ context.Context, obj client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, ref := range obj.(*v1alpha1.ConsumerGroup).Spec.Topics {
+		requests = append(requests, reconcile.Request{NamespacedName: topicKey(ref, obj.GetNamespace())})
+	}
+	return requests
+}
+
+// topicsOfRelay are the Topics that an OutboxRelay refers to.
+func topicsOfRelay(_ context.Context, obj client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, route := range obj.(*v1alpha1.OutboxRelay).Spec.Routes {
+		requests = append(requests, reconcile.Request{NamespacedName: topicKey(route.TopicRef, obj.GetNamespace())})
+	}
+	return requests
+}
+
+// policyOfGroup is the DeadLetterPolicy that a ConsumerGroup refers to.
+func policyOfGroup(_ context.Context, obj client.Object) []reconcile.Request {
+	ref := obj.(*v1alpha1.ConsumerGroup).Spec.DeadLetterPolicyRef
+	if ref == nil {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: obj.GetNamespace(), Name: ref.Name}}}
+}
+
+// wakers find, in the cache, who has to look again when an object changes.
+type wakers struct {
+	client client.Client
+}
+
+// onCluster finds the objects of a kind that live on a KafkaCluster, and those
+// that wait for one.
+func (w wakers) onCluster(list func() client.ObjectList) handler.MapFunc {
+	return func(ctx context.Context, cluster client.Object) []reconcile.Request {
+		return w.requests(ctx, list(), func(obj client.Object) bool {
+			on := clusterOf(obj)
+			return on == "" || on == cluster.GetName()
+		})
+	}
+}
+
+// usersOfTopic finds the objects of a kind that refer to a Topic.
+func (w wakers) usersOfTopic(list func() client.ObjectList) handler.MapFunc {
+	return func(ctx context.Context, topic client.Object) []reconcile.Request {
+		return w.requests(ctx, list(), nil, client.MatchingFields{topicRefIndex: client.ObjectKeyFromObject(topic).String()})
+	}
+}
+
+// rivalTopics finds the Topics that may have waited for a name.
+func (w wakers) rivalTopics(ctx context.Context, obj client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, name := range possibleNames(obj.(*v1alpha1.Topic)) {
+		requests = append(requests, w.requests(ctx, newTopicList(), nil, client.MatchingFields{claimIndex: name})...)
+	}
+	return requests
+}
+
+// rivalGroups finds the ConsumerGroups that may have waited for a group ID.
+func (w wakers) rivalGroups(ctx context.Context, obj client.Object) []reconcile.Request {
+	return w.requests(ctx, newGroupList(), nil, client.MatchingFields{claimIndex: groupID(obj.(*v1alpha1.ConsumerGroup))})
+}
+
+// groupsOfPolicy finds the ConsumerGroups that use a DeadLetterPolicy.
+func (w wakers) groupsOfPolicy(ctx context.Context, policy client.Object) []reconcile.Request {
+	return w.requests(ctx, newGroupList(), nil, client.InNamespace(policy.GetNamespace()), client.MatchingFields{policyIndex: policy.GetName()})
+}
+
+// clusterOfGroup is the KafkaCluster of a ConsumerGroup, whose retry worker
+// serves it.
+func (w wakers) clusterOfGroup(_ context.Context, obj client.Object) []reconcile.Request {
+	name := clusterOf(obj)
+	if name == "" {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: name}}}
+}
+
+// clustersOfPolicy are the KafkaClusters of the groups that use a policy.
+func (w wakers) clustersOfPolicy(ctx context.Context, policy client.Object) []reconcile.Request {
+	var groups v1alpha1.ConsumerGroupList
+	err := w.client.List(ctx, &groups, client.InNamespace(policy.GetNamespace()), client.MatchingFields{policyIndex: policy.GetName()})
+	if err != nil {
+		log.FromContext(ctx).Error(err, "finding the groups of a policy")
+	}
+	var requests []reconcile.Request
+	for i := range groups.Items {
+		requests = append(requests, w.clusterOfGroup(ctx, &groups.Items[i])...)
+	}
+	return requests
+}
+
+// requests lists objects of a kind that pass, all of them where pass is nil.
+func (w wakers) requests(ctx context.Context, list client.ObjectList, pass func(client.Object) bool, options ...client.ListOption) []reconcile.Request {
+	if err := w.client.List(ctx, list, options...); err != nil {
+		// The cache is the only one that can fail here, and only before it has started.
+		log.FromContext(ctx).Error(err, "finding who has to look again")
+		return nil
+	}
+	var requests []reconcile.Request
+	err := meta.EachListItem(list, func(item runtime.Object) error {
+		if obj := item.(client.Object); pass == nil || pass(obj) {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(obj)})
+		}
+		return nil
+	})
+	if err != nil {
+		log.FromContext(ctx).Error(err, "finding who has to look again")
+	}
+	return requests
+}

@@ -1,0 +1,127 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/relay/config"
+)
+
+// +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch;update;delete
+// +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;list;watch;create;patch;update;delete
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
+
+// stateTimeout bounds one look at one worker.
+const stateTimeout = 2 * time.Second
+
+// observer reads the state of workers over HTTP from their pods.
+type observer struct {
+	client client.Client
+	http   *http.Client
+}
+
+func newObserver(c client.Client) observer {
+	return observer{client: c, http: &http.Client{Timeout: stateTimeout}}
+}
+
+// podState is what one pod of a worker says.
+type podState[S any] struct {
+	pod string
+	// current: the pod runs the config that is rendered now.
+	current bool
+	// state is nil where the pod could not be asked; err says why.
+	state *S
+	err   error
+}
+
+// statesOf asks every running pod of a worker for its state, newest pod first.
+func statesOf[S any](ctx context.Context, o observer, w worker) ([]podState[S], error) {
+	var pods corev1.PodList
+	if err := o.client.List(ctx, &pods, client.InNamespace(w.namespace), client.MatchingLabels(w.labels())); err != nil {
+		return nil, fmt.Errorf("listing the worker's pods: %w", err)
+	}
+	slices.SortFunc(pods.Items, func(a, b corev1.Pod) int {
+		return b.CreationTimestamp.Compare(a.CreationTimestamp.Time)
+	})
+	current := w.deployment().Spec.Template.Annotations[configAnnotation]
+	var states []podState[S]
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		if !pod.DeletionTimestamp.IsZero() {
+			continue
+		}
+		one := podState[S]{pod: pod.Name, current: pod.Annotations[configAnnotation] == current}
+		one.state, one.err = readState[S](ctx, o.http, pod)
+		states = append(states, one)
+	}
+	return states, nil
+}
+
+func readState[S any](ctx context.Context, c *http.Client, pod *corev1.Pod) (*S, error) {
+	port := portOf(pod)
+	if pod.Status.PodIP == "" || port == 0 || pod.Status.Phase != corev1.PodRunning {
+		return nil, fmt.Errorf("pod %s is not running: %s", pod.Name, whyNotRunning(pod))
+	}
+	url := "http://" + net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(int(port))) + config.StatePath
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("pod %s does not answer yet", pod.Name)
+	}
+	defer response.Body.Close()
+	state := new(S)
+	if err := json.NewDecoder(response.Body).Decode(state); err != nil || response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("pod %s answers %s with status %s", pod.Name, config.StatePath, response.Status)
+	}
+	return state, nil
+}
+
+// portOf is the port named http: pods say it, nobody assumes it.
+func portOf(pod *corev1.Pod) int32 {
+	for _, container := range pod.Spec.Containers {
+		for _, port := range container.Ports {
+			if port.Name == httpPort {
+				return port.ContainerPort
+			}
+		}
+	}
+	return 0
+}
+
+// whyNotRunning is what the kubelet says of a pod that does not run.
+func whyNotRunning(pod *corev1.Pod) string {
+	for _, status := range pod.Status.ContainerStatuses {
+		if waiting := status.State.Waiting; waiting != nil {
+			return fmt.Sprintf("%s %s", waiting.Reason, waiting.Message)
+		}
+	}
+	for _, condition := range pod.Status.Conditions {
+		if condition.Status == corev1.ConditionFalse && condition.Message != "" {
+			return condition.Message
+		}
+	}
+	return "it is " + string(pod.Status.Phase)
+}
+
+// workloadStatus is what the operator sees of a Deployment.
+func workloadStatus(deployment *appsv1.Deployment) *v1alpha1.WorkloadStatus {
+	return &v1alpha1.WorkloadStatus{
+		Name:          deployment.Name,
+		Replicas:      orZero(deployment.Spec.Replicas),
+		ReadyReplicas: deployment.Status.ReadyReplicas,
+	}
+}
