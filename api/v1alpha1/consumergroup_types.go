@@ -13,7 +13,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Lagging",type=string,JSONPath=`.status.conditions[?(@.type=="Lagging")].status`
 // +kubebuilder:printcolumn:name="Lag",type=integer,JSONPath=`.status.lag.records`
 // +kubebuilder:printcolumn:name="Seconds",type=integer,JSONPath=`.status.lag.timeSeconds`
-// +kubebuilder:printcolumn:name="Dead-Letters",type=integer,JSONPath=`.status.deadLetters.depth`
+// +kubebuilder:printcolumn:name="DLT",type=integer,JSONPath=`.status.deadLetters.depth`
 // +kubebuilder:printcolumn:name="State",type=string,priority=1,JSONPath=`.status.state`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`

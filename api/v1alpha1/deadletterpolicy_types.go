@@ -27,7 +27,7 @@ const ExecutionManaged Execution = "Managed"
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:path=deadletterpolicies,categories=weir,shortName=dlp
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
-// +kubebuilder:printcolumn:name="Attempts",type=integer,JSONPath=`.spec.retry.maxAttempts`
+// +kubebuilder:printcolumn:name="Attempts",type=integer,priority=1,JSONPath=`.spec.retry.maxAttempts`
 // +kubebuilder:printcolumn:name="Total-Delay",type=string,JSONPath=`.status.totalDelay`
 // +kubebuilder:printcolumn:name="Groups",type=integer,JSONPath=`.status.consumerGroups`
 // +kubebuilder:printcolumn:name="Dead-Letters",type=integer,JSONPath=`.status.deadLetters`

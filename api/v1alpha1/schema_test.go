@@ -27,7 +27,7 @@ func walk(schema *apiextensionsv1.JSONSchemaProps, path string, visit func(path 
 // inKubernetesType reports whether a path is inside a type of Kubernetes, whose
 // bounds and documentation are not ours.
 func inKubernetesType(path string) bool {
-	for _, field := range []string{".selector.", ".tolerations[].", ".affinity.", ".resources.", ".conditions[]"} {
+	for _, field := range []string{".selector.", ".tolerations[]", ".affinity.", ".resources.", ".conditions[]"} {
 		if strings.Contains(path, field) {
 			return true
 		}

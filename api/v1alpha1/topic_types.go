@@ -40,7 +40,7 @@ const (
 // +kubebuilder:resource:categories=weir,shortName=wt
 // +kubebuilder:validation:XValidation:rule="has(self.spec.topicName) || size(self.metadata.name) <= 185",fieldPath=".spec.topicName",message="set topicName: with a name of more than 185 characters the default, <namespace>.<name>, may not fit Kafka's 249"
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
-// +kubebuilder:printcolumn:name="Topic",type=string,JSONPath=`.status.topicName`
+// +kubebuilder:printcolumn:name="Topic",type=string,priority=1,JSONPath=`.status.topicName`
 // +kubebuilder:printcolumn:name="Partitions",type=integer,JSONPath=`.status.partitions`
 // +kubebuilder:printcolumn:name="Replicas",type=integer,JSONPath=`.status.replicas`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
