@@ -3,6 +3,7 @@ package env_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,5 +78,33 @@ func TestKafkaCreatesNoTopicByItself(t *testing.T) {
 	err := client.ProduceSync(ctx, &kgo.Record{Topic: env.Unique("absent"), Value: []byte("v")}).FirstErr()
 	if !errors.Is(err, kerr.UnknownTopicOrPartition) {
 		t.Errorf("got %v, want %v", err, kerr.UnknownTopicOrPartition)
+	}
+}
+
+func TestKafkaFromTheEnvironment(t *testing.T) {
+	own, err := env.StartKafka(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := own.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Setenv("KAFKA_BOOTSTRAP", own.Bootstrap[0])
+	if _, err := env.StartKafka(t.Context()); err == nil || !strings.Contains(err.Error(), "set KAFKA_USERNAME and KAFKA_PASSWORD") {
+		t.Errorf("without credentials: got %v, want what is missing", err)
+	}
+	t.Setenv("KAFKA_USERNAME", own.Admin.Name)
+	t.Setenv("KAFKA_PASSWORD", own.Admin.Password)
+	for _, mechanism := range []string{env.Plain, env.ScramSHA256, env.ScramSHA512} {
+		t.Setenv("KAFKA_SASL_MECHANISM", mechanism)
+		external, err := env.StartKafka(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := external.Client(t, external.User(t, env.Unique("user"))).Ping(t.Context()); err != nil {
+			t.Errorf("a user made by an administrator with %s: %v", mechanism, err)
+		}
 	}
 }
