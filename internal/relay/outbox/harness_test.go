@@ -21,6 +21,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-dev/weir/internal/relay/config"
+	_ "github.com/weir-dev/weir/internal/relay/outbox" // so that go test knows what relayBinary depends on
 	"github.com/weir-dev/weir/test/env"
 )
 
