@@ -9,10 +9,12 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -77,10 +79,9 @@ func Setup(ctx context.Context, mgr manager.Manager, options Options) error {
 	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
-	set, err := newSet(mgr, options)
-	if err != nil {
-		return err
-	}
+	set := newSet(parts{
+		client: mgr.GetClient(), live: mgr.GetAPIReader(), events: mgr.GetEventRecorder("weir"), mapper: mgr.GetRESTMapper(),
+	}, options)
 	if err := metrics.Registry.Register(lagMetrics{set.collectors}); err != nil {
 		return err
 	}
@@ -110,21 +111,29 @@ type set struct {
 	sweeper *Sweeper
 }
 
-func newSet(mgr manager.Manager, options Options) (*set, error) {
-	c := mgr.GetClient()
+// parts are what a manager has that reconcilers need.
+type parts struct {
+	client client.Client // reads from the cache
+	live   client.Reader // reads past it
+	events events.EventRecorder
+	mapper meta.RESTMapper
+}
+
+func newSet(p parts, options Options) *set {
+	c := p.client
 	shared := base{
 		granter: granter{
 			settler: settler{client: c, resync: options.Resync},
 			ledger:  newLedger(c),
 			views:   newViews(),
 		},
-		clusters: newClusters(c, mgr.GetAPIReader(), options.Namespace),
-		events:   mgr.GetEventRecorder("weir"),
+		clusters: newClusters(c, p.live, options.Namespace),
+		events:   p.events,
 	}
 	var (
-		kids = children{client: c, live: mgr.GetAPIReader()}
+		kids = children{client: c, live: p.live}
 		look = newObserver(c)
-		kind = &prometheusRuleKind{mapper: mgr.GetRESTMapper(), interval: options.Resync}
+		kind = &prometheusRuleKind{mapper: p.mapper, interval: options.Resync}
 		lags = newCollectors(options.LagInterval)
 	)
 	kind.look()
@@ -142,7 +151,7 @@ func newSet(mgr manager.Manager, options Options) (*set, error) {
 		},
 		policy:  &DeadLetterPolicyReconciler{base: shared},
 		sweeper: newSweeper(shared),
-	}, nil
+	}
 }
 
 // build wires the reconcilers to what wakes them.

@@ -1,0 +1,404 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/kafka"
+	"github.com/weir-dev/weir/test/env"
+	"github.com/weir-dev/weir/test/env/kube"
+)
+
+func TestMain(m *testing.M) { env.Main(m) }
+
+// harness calls reconcilers directly, one pass at a time, against a real API
+// server and Kafka. After every pass it checks that the conditions conform.
+type harness struct {
+	*testing.T
+	set       *set
+	kafka     *env.Kafka
+	namespace string // the team's
+	operator  string // the operator's
+	writes    *atomic.Int64
+	live      client.Client // neither cached nor counted
+}
+
+// newHarness has a namespace for a team and one for the operator of its own.
+func newHarness(t *testing.T) *harness {
+	t.Helper()
+	control := kube.Shared(t)
+	h := &harness{
+		T: t, kafka: env.SharedKafka(t),
+		namespace: control.Namespace(t), operator: control.Namespace(t), writes: new(atomic.Int64),
+	}
+	shared := startManager(t, control)
+	// A client of this test's own, so that its writes can be counted.
+	config := rest.CopyConfig(control.Config)
+	config.QPS = -1
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return countingTransport{next, h.writes} })
+	mine, err := client.New(config, client.Options{
+		Scheme: shared.GetScheme(), Mapper: shared.GetRESTMapper(),
+		Cache: &client.CacheOptions{Reader: shared.GetCache()},
+	})
+	h.must(err)
+	live, err := client.New(control.Config, client.Options{Scheme: shared.GetScheme(), Mapper: shared.GetRESTMapper()})
+	h.must(err)
+	h.live = live
+	h.set = newSet(parts{
+		client: mine, live: live, events: shared.GetEventRecorder("weir-test"), mapper: shared.GetRESTMapper(),
+	}, Options{
+		Namespace: h.operator, Image: "weir:test", Resync: time.Minute,
+		LagInterval: 100 * time.Millisecond, StatusInterval: time.Nanosecond, PollInterval: time.Second,
+	})
+	h.background(h.set.collectors.Start)
+	t.Cleanup(h.set.base.clusters.close)
+	return h
+}
+
+// background runs fn until the test ends, and waits for it.
+func (h *harness) background(fn func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	group.Go(func() { _ = fn(ctx) })
+	h.Cleanup(func() { cancel(); group.Wait() })
+}
+
+var sharedManager env.Shared[*runningManager]
+
+// runningManager is a manager that has a cache and runs no controllers.
+type runningManager struct {
+	manager.Manager
+	stop func() error
+}
+
+func (m *runningManager) Close() error { return m.stop() }
+
+func startManager(t *testing.T, control *kube.Cluster) manager.Manager {
+	return sharedManager.Get(t, func(context.Context) (*runningManager, error) {
+		if err := control.InstallPrometheusRules(); err != nil {
+			return nil, err
+		}
+		mgr, err := manager.New(control.Config, manager.Options{
+			Scheme: NewScheme(), Cache: CacheOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
+		})
+		if err != nil {
+			return nil, err
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+			cancel()
+			return nil, err
+		}
+		done := make(chan error, 1)
+		go func() { done <- mgr.Start(ctx) }()
+		mgr.GetCache().WaitForCacheSync(ctx)
+		return &runningManager{Manager: mgr, stop: func() error { cancel(); return <-done }}, nil
+	})
+}
+
+// countingTransport counts the requests that write.
+type countingTransport struct {
+	next   http.RoundTripper
+	writes *atomic.Int64
+}
+
+func (c countingTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.Method != http.MethodGet {
+		c.writes.Add(1)
+	}
+	return c.next.RoundTrip(request)
+}
+
+func (h *harness) must(err error) {
+	h.Helper()
+	if err != nil {
+		h.Fatal(err)
+	}
+}
+
+// cluster makes a KafkaCluster on the shared Kafka, named by this test's
+// namespace, and reconciles it to Ready.
+func (h *harness) cluster(change ...func(*v1alpha1.KafkaCluster)) *v1alpha1.KafkaCluster {
+	h.Helper()
+	h.secret(h.operator, "weir-kafka", "username", h.kafka.Admin.Name, "password", h.kafka.Admin.Password)
+	mechanism := map[string]v1alpha1.SASLMechanism{
+		env.Plain: v1alpha1.SASLPlain, env.ScramSHA256: v1alpha1.SASLScramSHA256, env.ScramSHA512: v1alpha1.SASLScramSHA512,
+	}[h.kafka.Admin.Mechanism]
+	cluster := &v1alpha1.KafkaCluster{
+		ObjectMeta: metav1.ObjectMeta{Name: h.namespace},
+		Spec: v1alpha1.KafkaClusterSpec{
+			BootstrapServers: h.kafka.Bootstrap,
+			SASL:             &v1alpha1.KafkaSASL{Mechanism: mechanism, SecretRef: v1alpha1.SecretReference{Name: "weir-kafka"}},
+		},
+	}
+	for _, fn := range change {
+		fn(cluster)
+	}
+	h.create(cluster)
+	h.pass(cluster)
+	return cluster
+}
+
+func (h *harness) clusterRef() *v1alpha1.ClusterReference {
+	return &v1alpha1.ClusterReference{Name: h.namespace}
+}
+
+// secret makes or replaces a Secret from keys and values.
+func (h *harness) secret(namespace, name string, pairs ...string) {
+	h.Helper()
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, StringData: map[string]string{}}
+	for i := 0; i < len(pairs); i += 2 {
+		secret.StringData[pairs[i]] = pairs[i+1]
+	}
+	h.must(client.IgnoreAlreadyExists(h.live.Create(h.Context(), secret)))
+	h.must(h.live.Update(h.Context(), secret))
+}
+
+// topic makes a Topic in the team's namespace; it is not reconciled yet.
+func (h *harness) topic(name string, change ...func(*v1alpha1.Topic)) *v1alpha1.Topic {
+	h.Helper()
+	topic := &v1alpha1.Topic{
+		ObjectMeta: metav1.ObjectMeta{Namespace: h.namespace, Name: name},
+		Spec:       v1alpha1.TopicSpec{ClusterRef: h.clusterRef()},
+	}
+	for _, fn := range change {
+		fn(topic)
+	}
+	h.create(topic)
+	return topic
+}
+
+// create creates obj and waits until the cache has it.
+func (h *harness) create(obj client.Object) {
+	h.Helper()
+	h.must(h.live.Create(h.Context(), obj))
+	h.sync(obj)
+}
+
+// update changes the newest obj and waits until the cache has it.
+func (h *harness) update(obj client.Object, change func()) {
+	h.Helper()
+	h.must(h.live.Get(h.Context(), client.ObjectKeyFromObject(obj), obj))
+	change()
+	h.must(h.live.Update(h.Context(), obj))
+	h.sync(obj)
+}
+
+// delete asks for deletion and waits until the cache knows.
+func (h *harness) delete(obj client.Object) {
+	h.Helper()
+	h.must(h.live.Delete(h.Context(), obj))
+	h.sync(obj)
+}
+
+// sync waits until the cache shows obj as the API server does, and reads it.
+func (h *harness) sync(obj client.Object) {
+	h.Helper()
+	key := client.ObjectKeyFromObject(obj)
+	h.await(func() string {
+		err := h.live.Get(h.Context(), key, obj)
+		if client.IgnoreNotFound(err) != nil {
+			return err.Error()
+		}
+		cached := obj.DeepCopyObject().(client.Object)
+		cachedErr := h.set.base.client.Get(h.Context(), key, cached)
+		if (err == nil) != (cachedErr == nil) || (err == nil && cached.GetResourceVersion() != obj.GetResourceVersion()) {
+			return fmt.Sprintf("the cache is behind on %s: live %v, cached %v", key, err, cachedErr)
+		}
+		return ""
+	})
+}
+
+// pass makes one pass over obj, checks that its conditions conform, and reads
+// it anew.
+func (h *harness) pass(obj client.Object) (reconcile.Result, error) {
+	h.Helper()
+	h.sync(obj)
+	var result reconcile.Result
+	var err error
+	switch o := obj.DeepCopyObject().(type) {
+	case *v1alpha1.KafkaCluster:
+		result, err = h.set.cluster.Reconcile(h.Context(), o)
+	case *v1alpha1.Topic:
+		result, err = h.set.topic.Reconcile(h.Context(), o)
+	case *v1alpha1.OutboxRelay:
+		result, err = h.set.relay.Reconcile(h.Context(), o)
+	case *v1alpha1.ConsumerGroup:
+		result, err = h.set.group.Reconcile(h.Context(), o)
+	case *v1alpha1.DeadLetterPolicy:
+		result, err = h.set.policy.Reconcile(h.Context(), o)
+	}
+	uid := obj.GetUID()
+	h.sync(obj)
+	if obj.GetUID() == uid && obj.GetResourceVersion() != "" && !h.gone(obj) {
+		h.conforms(obj)
+	}
+	return result, err
+}
+
+// passUntil makes passes until the condition has the reason.
+func (h *harness) passUntil(obj client.Object, condition, reason string) {
+	h.Helper()
+	h.await(func() string {
+		if _, err := h.pass(obj); err != nil && condition == v1alpha1.ConditionReady {
+			h.Logf("pass: %v", err)
+		}
+		if found := h.condition(obj, condition); found.Reason != reason {
+			return fmt.Sprintf("%s is %s/%s: %s", condition, found.Status, found.Reason, found.Message)
+		}
+		return ""
+	})
+}
+
+// gone says whether the API server has no obj any more.
+func (h *harness) gone(obj client.Object) bool {
+	h.Helper()
+	err := h.live.Get(h.Context(), client.ObjectKeyFromObject(obj), obj.DeepCopyObject().(client.Object))
+	h.must(client.IgnoreNotFound(err))
+	return err != nil
+}
+
+// conforms checks the rules that every resource's conditions obey, by which
+// kstatus reads them right.
+func (h *harness) conforms(obj client.Object) {
+	h.Helper()
+	conditions, observed := sharedOf(obj)
+	if *observed != obj.GetGeneration() {
+		h.Errorf("%T: status.observedGeneration is %d, generation %d", obj, *observed, obj.GetGeneration())
+	}
+	ready := meta.FindStatusCondition(*conditions, v1alpha1.ConditionReady)
+	if ready == nil {
+		h.Fatalf("%T has no condition Ready", obj)
+	}
+	reconciling := meta.FindStatusCondition(*conditions, v1alpha1.ConditionReconciling)
+	stalled := meta.FindStatusCondition(*conditions, v1alpha1.ConditionStalled)
+	if reconciling != nil && stalled != nil {
+		h.Errorf("%T is Reconciling and Stalled at once", obj)
+	}
+	for _, abnormal := range []*metav1.Condition{reconciling, stalled} {
+		switch {
+		case abnormal == nil:
+		case abnormal.Status != metav1.ConditionTrue:
+			h.Errorf("%T: condition %s is present and %s", obj, abnormal.Type, abnormal.Status)
+		case ready.Status == metav1.ConditionTrue:
+			h.Errorf("%T is Ready and %s at once", obj, abnormal.Type)
+		case abnormal.Reason != ready.Reason || abnormal.Message != ready.Message:
+			h.Errorf("%T: %s says %s (%s) and Ready says %s (%s)", obj, abnormal.Type, abnormal.Reason, abnormal.Message, ready.Reason, ready.Message)
+		}
+	}
+	for _, condition := range *conditions {
+		if condition.ObservedGeneration != obj.GetGeneration() && (condition.Type == v1alpha1.ConditionReady) {
+			h.Errorf("%T: condition %s speaks of generation %d, not %d", obj, condition.Type, condition.ObservedGeneration, obj.GetGeneration())
+		}
+		if condition.Message == "" || strings.Contains(condition.Message, "\n") {
+			h.Errorf("%T: condition %s has the message %q; want one line", obj, condition.Type, condition.Message)
+		}
+	}
+}
+
+func (h *harness) condition(obj client.Object, kind string) metav1.Condition {
+	h.Helper()
+	conditions, _ := sharedOf(obj)
+	if found := meta.FindStatusCondition(*conditions, kind); found != nil {
+		return *found
+	}
+	return metav1.Condition{}
+}
+
+// wants checks status and reason of a condition, and that its message contains
+// what a person needs to read.
+func (h *harness) wants(obj client.Object, kind string, status metav1.ConditionStatus, reason, message string) {
+	h.Helper()
+	got := h.condition(obj, kind)
+	if got.Status != status || got.Reason != reason || !strings.Contains(got.Message, message) {
+		h.Errorf("%T %s:\n got %s/%s: %s\nwant %s/%s: …%s…", obj, kind, got.Status, got.Reason, got.Message, status, reason, message)
+	}
+}
+
+func (h *harness) wantsReady(obj client.Object) {
+	h.Helper()
+	reason, _ := readyText(obj)
+	h.wants(obj, v1alpha1.ConditionReady, metav1.ConditionTrue, reason, "")
+}
+
+func (h *harness) wantsStalled(obj client.Object, reason, message string) {
+	h.Helper()
+	h.wants(obj, v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
+	h.wants(obj, v1alpha1.ConditionStalled, metav1.ConditionTrue, reason, message)
+}
+
+// await polls until look returns "".
+func (h *harness) await(look func() string) {
+	h.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		missing := look()
+		if missing == "" {
+			return
+		}
+		select {
+		case <-deadline:
+			h.Fatalf("still after 30s: %s", missing)
+		case <-tick.C:
+		}
+	}
+}
+
+// admin is a connection as the cluster's super user.
+func (h *harness) admin() *kafka.Cluster {
+	h.Helper()
+	mechanism := map[string]string{env.Plain: kafka.Plain, env.ScramSHA256: kafka.ScramSHA256, env.ScramSHA512: kafka.ScramSHA512}
+	cluster, err := kafka.Connect(kafka.Config{
+		BootstrapServers: h.kafka.Bootstrap,
+		SASL: &kafka.SASL{
+			Mechanism: mechanism[h.kafka.Admin.Mechanism],
+			Credentials: func(context.Context) (string, string, error) {
+				return h.kafka.Admin.Name, h.kafka.Admin.Password, nil
+			},
+		},
+	})
+	h.must(err)
+	h.Cleanup(cluster.Close)
+	return cluster
+}
+
+// kafkaWrites counts the requests of this test's operator that change the
+// cluster, on kfake; Apache Kafka cannot be watched like that, and the count
+// stays 0 there.
+func (h *harness) kafkaWrites() *atomic.Int64 {
+	count := new(atomic.Int64)
+	if h.kafka.Fake == nil {
+		return count
+	}
+	for _, key := range []kmsg.Key{
+		kmsg.CreateTopics, kmsg.DeleteTopics, kmsg.CreatePartitions, kmsg.IncrementalAlterConfigs, kmsg.CreateACLs, kmsg.DeleteACLs,
+	} {
+		h.kafka.Fake.ControlKey(int16(key), func(request kmsg.Request) (kmsg.Response, error, bool) {
+			h.kafka.Fake.KeepControl()
+			if strings.Contains(fmt.Sprintf("%+v", request), h.namespace) {
+				count.Add(1)
+			}
+			return nil, nil, false
+		})
+	}
+	return count
+}
