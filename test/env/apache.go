@@ -145,7 +145,11 @@ func apacheJars(ctx context.Context) (string, error) {
 		if err := os.WriteFile(filepath.Join(project, "pom.xml"), pom, 0o644); err != nil {
 			return err
 		}
-		cmd := exec.CommandContext(ctx, mvn, "-B", "-q", "dependency:copy-dependencies", "-DoutputDirectory="+partial)
+		args := []string{"-B", "-q", "dependency:copy-dependencies", "-DoutputDirectory=" + partial}
+		if home := os.Getenv("HOME"); home != "" { // Java asks the system for the home directory, which may not exist
+			args = append(args, "-Dmaven.repo.local="+filepath.Join(home, ".m2", "repository"))
+		}
+		cmd := exec.CommandContext(ctx, mvn, args...)
 		cmd.Dir = project
 		if output, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("%w\n%s", err, output)
