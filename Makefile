@@ -39,9 +39,9 @@ generate: ## Write deep copies, CRDs, RBAC and docs/api.md from the sources.
 	$(TOOL) controller-gen \
 		object paths=./api/... output:object:dir=$(OUT)/api/v1alpha1 \
 		crd:generateEmbeddedObjectMeta=false output:crd:dir=$(OUT)/config/crd
-	$(if $(wildcard internal/controller/*.go),$(TOOL) controller-gen rbac:roleName=weir-manager paths=./internal/controller/... output:rbac:dir=$(OUT)/config/rbac)
-	$(TOOL) crd-ref-docs --log-level=ERROR --config=hack/tools/crd-ref-docs.yaml --source-path=./api --renderer=markdown \
-		--output-path=$(OUT)/docs/api.md
+	$(TOOL) controller-gen rbac:roleName=weir-manager paths=./internal/controller/... output:rbac:dir=$(OUT)/config/rbac
+	$(TOOL) crd-ref-docs --log-level=ERROR --config=hack/tools/api-reference/config.yaml \
+		--templates-dir=hack/tools/api-reference --source-path=./api --renderer=markdown --output-path=$(OUT)/docs/api.md
 
 build: ## Build bin/manager and bin/relay.
 	CGO_ENABLED=0 go build -buildvcs=false -trimpath -o bin/ ./cmd/manager ./cmd/relay

@@ -6,11 +6,15 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:validation:Enum=Fixed;Linear;Exponential
 type BackoffPolicy string
 
-// The policies. Attempt 1 is the first delivery; the delay before attempt n+1 is:
+// The policies. Attempt 1 is the first delivery; each says the wait before attempt n+1.
 const (
-	BackoffFixed       BackoffPolicy = "Fixed"       // delay
-	BackoffLinear      BackoffPolicy = "Linear"      // delay · n
-	BackoffExponential BackoffPolicy = "Exponential" // delay · factor^(n−1)
+	// Always delay.
+	BackoffFixed BackoffPolicy = "Fixed"
+	// delay · n.
+	BackoffLinear BackoffPolicy = "Linear"
+	// delay · factor^(n−1).
+	BackoffExponential BackoffPolicy = "Exponential"
+)
 )
 
 // Execution says who moves failed records.

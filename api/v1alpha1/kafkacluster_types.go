@@ -11,8 +11,11 @@ type SASLMechanism string
 
 // The mechanisms.
 const (
-	SASLPlain       SASLMechanism = "Plain"
+	// PLAIN: the password itself is sent, so use it with TLS only.
+	SASLPlain SASLMechanism = "Plain"
+	// SCRAM-SHA-256.
 	SASLScramSHA256 SASLMechanism = "ScramSHA256"
+	// SCRAM-SHA-512.
 	SASLScramSHA512 SASLMechanism = "ScramSHA512"
 )
 
@@ -22,9 +25,9 @@ type TopicNaming string
 
 // The rules.
 const (
-	// NamingNamespaced: names default to "<namespace>.<name>" and must begin with "<namespace>.".
+	// Names default to "<namespace>.<name>" and must begin with "<namespace>.".
 	NamingNamespaced TopicNaming = "Namespaced"
-	// NamingFree: names default to "<name>"; any name is allowed.
+	// Names default to "<name>"; any name is allowed.
 	NamingFree TopicNaming = "Free"
 )
 
@@ -187,7 +190,9 @@ type Authorizer string
 
 // The states of an authorizer.
 const (
-	AuthorizerEnabled  Authorizer = "Enabled"
+	// Grants are enforced.
+	AuthorizerEnabled Authorizer = "Enabled"
+	// Everybody may do everything.
 	AuthorizerDisabled Authorizer = "Disabled"
 )
 

@@ -25,9 +25,9 @@ type AfterPublish string
 
 // The ways to settle a row.
 const (
-	// DeleteRow deletes it.
+	// The row is deleted.
 	DeleteRow AfterPublish = "Delete"
-	// MarkRow writes SENT into columns.status, and the time into columns.publishedAt.
+	// SENT is written into columns.status, and the time into columns.publishedAt.
 	MarkRow AfterPublish = "Mark"
 )
 

@@ -67,8 +67,11 @@ type NamespacesFrom string
 
 // The ways to choose namespaces.
 const (
-	FromSame     NamespacesFrom = "Same"
-	FromAll      NamespacesFrom = "All"
+	// The resource's own namespace, and no other.
+	FromSame NamespacesFrom = "Same"
+	// Every namespace.
+	FromAll NamespacesFrom = "All"
+	// Namespaces whose labels match a selector.
 	FromSelector NamespacesFrom = "Selector"
 )
 

@@ -14,9 +14,9 @@ type DeletionPolicy string
 
 // The policies.
 const (
-	// Retain keeps the topic and its records.
+	// The topic and its records are kept.
 	Retain DeletionPolicy = "Retain"
-	// DeleteData deletes the topic and its records.
+	// The topic and its records are deleted.
 	DeleteData DeletionPolicy = "Delete"
 )
 
@@ -26,7 +26,9 @@ type Right string
 
 // The rights.
 const (
+	// WRITE and DESCRIBE on the topic.
 	Produce Right = "Produce"
+	// READ and DESCRIBE on the topic.
 	Consume Right = "Consume"
 )
 

@@ -1,0 +1,158 @@
+// Package manifests tests that what is in config/ can be applied with kubectl
+// to a real API server, as a reader of the README does it.
+package manifests
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/yaml"
+
+	"github.com/weir-dev/weir/test/env/kube"
+)
+
+const config = "../../config"
+
+// Installing, the platform's part and the teams' part, in this order, on a
+// cluster that has nothing of Weir yet.
+func TestManifests(t *testing.T) {
+	t.Parallel()
+	cluster, err := kube.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cluster.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	kubectl := func(t *testing.T, args ...string) string {
+		t.Helper()
+		output, err := cluster.Kubectl(t.Context(), args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return output
+	}
+
+	kubectl(t, "apply", "-k", config+"/default")
+	kubectl(t, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+	for _, part := range []string{"/samples/platform", "/samples", "/network-policy"} {
+		kubectl(t, "apply", "-k", config+part)
+	}
+
+	t.Run("applying again changes nothing", func(t *testing.T) {
+		for _, part := range []string{"/samples/platform", "/samples"} {
+			for line := range strings.Lines(kubectl(t, "apply", "-k", config+part)) {
+				if !strings.HasSuffix(line, " unchanged\n") {
+					t.Errorf("%s: %s", part, line)
+				}
+			}
+		}
+	})
+
+	t.Run("the manager keeps to the pod security standard", func(t *testing.T) {
+		clients, err := kubernetes.NewForConfig(cluster.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		deployment, err := clients.AppsV1().Deployments("weir-system").Get(t.Context(), "weir-manager", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "try"}, Spec: deployment.Spec.Template.Spec}
+		dryRun := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
+		if _, err := clients.CoreV1().Pods("weir-system").Create(t.Context(), pod, dryRun); err != nil {
+			t.Error(err)
+		}
+		pod.Spec.Containers[0].SecurityContext = nil
+		if _, err := clients.CoreV1().Pods("weir-system").Create(t.Context(), pod, dryRun); err == nil {
+			t.Error("the namespace enforces no standard, so this test is blind")
+		}
+	})
+
+	// Whoever sets another image gets workers of that image too.
+	t.Run("the workers run the manager's image", func(t *testing.T) {
+		dir := t.TempDir()
+		if err := os.CopyFS(dir, os.DirFS(config)); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(dir, "default", "kustomization.yaml")
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content = bytes.Replace(content, []byte("newTag: latest"), []byte("newName: registry.example.com/weir\n  newTag: v9"), 1)
+		if err := os.WriteFile(file, content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		var deployment appsv1.Deployment
+		for document := range strings.SplitSeq(kubectl(t, "kustomize", filepath.Dir(file)), "\n---\n") {
+			if strings.Contains(document, "\nkind: Deployment\n") {
+				if err := yaml.UnmarshalStrict([]byte(document), &deployment); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		const want = "registry.example.com/weir:v9"
+		container := deployment.Spec.Template.Spec.Containers[0]
+		if container.Image != want {
+			t.Errorf("the manager's image is %s, want %s", container.Image, want)
+		}
+		for _, variable := range container.Env {
+			if variable.Name == "WEIR_IMAGE" && variable.Value != want {
+				t.Errorf("the workers' image is %s, want %s", variable.Value, want)
+			}
+		}
+	})
+
+	t.Run("the monitoring parts build", func(t *testing.T) {
+		if output := kubectl(t, "kustomize", config+"/prometheus"); !strings.Contains(output, "kind: ServiceMonitor") {
+			t.Errorf("got %q, want a ServiceMonitor", output)
+		}
+	})
+
+	t.Run("roles", func(t *testing.T) {
+		kubectl(t, "create", "clusterrolebinding", "viewers", "--clusterrole=weir-viewer", "--user=viewer")
+		kubectl(t, "create", "rolebinding", "editors", "--clusterrole=weir-editor", "--user=editor", "--namespace=shop")
+		kubectl(t, "create", "clusterrolebinding", "readers", "--clusterrole=weir-metrics-reader", "--user=prometheus")
+		const manager = "system:serviceaccount:weir-system:weir-manager"
+		for _, test := range []struct{ user, verb, resource, want string }{
+			{"viewer", "list", "kafkaclusters.weir.dev", "yes"},
+			{"viewer", "watch", "topics.weir.dev", "yes"},
+			{"viewer", "get", "outboxrelays.weir.dev", "yes"},
+			{"viewer", "list", "consumergroups.weir.dev", "yes"},
+			{"viewer", "list", "deadletterpolicies.weir.dev", "yes"},
+			{"viewer", "patch", "topics.weir.dev", "no"},
+			{"editor", "create", "topics.weir.dev", "yes"},
+			{"editor", "patch", "outboxrelays.weir.dev", "yes"},
+			{"editor", "delete", "consumergroups.weir.dev", "yes"},
+			{"editor", "update", "deadletterpolicies.weir.dev", "yes"},
+			{"editor", "patch", "topics.weir.dev/status", "no"},
+			{"editor", "patch", "kafkaclusters.weir.dev", "no"},
+			{"prometheus", "get", "/metrics", "yes"},
+			{manager, "create", "tokenreviews.authentication.k8s.io", "yes"},
+			{manager, "create", "subjectaccessreviews.authorization.k8s.io", "yes"},
+			{manager, "list", "secrets", "no"},
+			{manager, "delete", "topics.weir.dev", "no"},
+		} {
+			resource, subresource, _ := strings.Cut(test.resource, "/")
+			args := []string{"auth", "can-i", test.verb, test.resource, "--as=" + test.user, "--namespace=shop"}
+			if resource != "" && subresource != "" {
+				args = []string{"auth", "can-i", test.verb, resource, "--subresource=" + subresource, "--as=" + test.user, "--namespace=shop"}
+			}
+			// kubectl exits with 1 where the answer is no.
+			output, err := cluster.Kubectl(t.Context(), args...)
+			if got := strings.TrimSpace(output); got != test.want {
+				t.Errorf("may %s %s %s: got %q, want %q (%v)", test.user, test.verb, test.resource, got, test.want, err)
+			}
+		}
+	})
+}
