@@ -3,6 +3,7 @@ package retry
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-dev/weir/internal/deadletter"
@@ -259,7 +261,7 @@ func (p *platform) count(topic string) (n int64) {
 func (p *platform) committed(topic string) (n int64) {
 	p.t.Helper()
 	offsets, err := p.admin.FetchOffsets(p.t.Context(), p.config.ConsumerGroup)
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		p.t.Fatal(err)
 	}
 	offsets.Each(func(o kadm.OffsetResponse) {

@@ -24,8 +24,11 @@ const (
 	commitTimeout = 5 * time.Second
 	leaveTimeout  = 3 * time.Second
 
-	// sessionTimeout is how long the partitions of a killed worker rest.
+	// sessionTimeout is how long the partitions of a killed worker rest. A
+	// rebalance waits rebalanceTimeout at most for a worker to let partitions
+	// go: it drains, then it commits.
 	sessionTimeout    = 10 * time.Second
+	rebalanceTimeout  = relay.DrainTimeout + commitTimeout + 5*time.Second
 	heartbeatInterval = time.Second
 	// fetchWait is how long a broker holds a fetch without records, and so the
 	// longest that a partition waits to be fetched again after a pause. New
@@ -98,6 +101,7 @@ func newSession(w *worker, r *config.Retry, sink relay.Sink, connect []kgo.Opt, 
 		kgo.OnPartitionsRevoked(s.revoked),
 		kgo.OnPartitionsLost(s.lost),
 		kgo.SessionTimeout(sessionTimeout),
+		kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.HeartbeatInterval(heartbeatInterval),
 		kgo.FetchMaxWait(fetchWait),
 		kgo.FetchMaxPartitionBytes(fetchBytes),
