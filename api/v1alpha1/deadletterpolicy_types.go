@@ -8,13 +8,12 @@ type BackoffPolicy string
 
 // The policies. Attempt 1 is the first delivery; each says the wait before attempt n+1.
 const (
-	// Always delay.
+	// The same wait each time: delay.
 	BackoffFixed BackoffPolicy = "Fixed"
-	// delay · n.
+	// A wait that grows evenly: delay · n.
 	BackoffLinear BackoffPolicy = "Linear"
-	// delay · factor^(n−1).
+	// A wait that multiplies: delay · factor^(n−1).
 	BackoffExponential BackoffPolicy = "Exponential"
-)
 )
 
 // Execution says who moves failed records.
