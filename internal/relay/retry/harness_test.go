@@ -38,7 +38,7 @@ const (
 // platform is a cluster, a user that may do what the worker must and no more,
 // and the worker's directory.
 type platform struct {
-	t      *testing.T
+	tb     testing.TB
 	kafka  *env.Kafka
 	client *kgo.Client // as the administrator
 	admin  *kadm.Client
@@ -47,17 +47,17 @@ type platform struct {
 	config config.Retry
 }
 
-func newPlatform(t *testing.T) *platform {
-	t.Helper()
-	return newPlatformOn(t, env.SharedKafka(t))
+func newPlatform(tb testing.TB) *platform {
+	tb.Helper()
+	return newPlatformOn(tb, env.SharedKafka(tb))
 }
 
-func newPlatformOn(t *testing.T, kafka *env.Kafka) *platform {
-	t.Helper()
-	p := &platform{t: t, kafka: kafka, dir: t.TempDir()}
-	p.client = kafka.Client(t, kafka.Admin)
+func newPlatformOn(tb testing.TB, kafka *env.Kafka) *platform {
+	tb.Helper()
+	p := &platform{tb: tb, kafka: kafka, dir: tb.TempDir()}
+	p.client = kafka.Client(tb, kafka.Admin)
 	p.admin = kadm.NewClient(p.client)
-	p.user = kafka.User(t, env.Unique("weir"))
+	p.user = kafka.User(tb, env.Unique("weir"))
 	p.config = config.Retry{
 		Name: "main",
 		Kafka: config.Kafka{
@@ -77,7 +77,7 @@ func newPlatformOn(t *testing.T, kafka *env.Kafka) *platform {
 // group makes a consumer group with a policy: its topics, the grants, and the
 // entry in the worker's file.
 func (p *platform) group(delays []time.Duration, change ...func(*config.RetryGroup)) string {
-	p.t.Helper()
+	p.tb.Helper()
 	g := p.declare(delays, change...)
 	p.createTopics(g)
 	return g.Group
@@ -85,7 +85,7 @@ func (p *platform) group(delays []time.Duration, change ...func(*config.RetryGro
 
 // declare puts a group in the worker's file.
 func (p *platform) declare(delays []time.Duration, change ...func(*config.RetryGroup)) config.RetryGroup {
-	p.t.Helper()
+	p.tb.Helper()
 	g := config.RetryGroup{Group: env.Unique("billing"), MaxAttempts: len(delays) + 1, Waits: len(delays)}
 	g.Name = "finance/" + g.Group
 	for _, delay := range delays {
@@ -100,17 +100,17 @@ func (p *platform) declare(delays []time.Duration, change ...func(*config.RetryG
 }
 
 func (p *platform) createTopics(g config.RetryGroup) {
-	p.t.Helper()
+	p.tb.Helper()
 	topics, err := deadletter.Topics(g.Group, g.Waits)
 	if err != nil {
-		p.t.Fatal(err)
+		p.tb.Fatal(err)
 	}
-	created, err := p.admin.CreateTopics(p.t.Context(), partitions, 1, nil, topics...)
+	created, err := p.admin.CreateTopics(p.tb.Context(), partitions, 1, nil, topics...)
 	if err == nil {
 		err = created.Error()
 	}
 	if err != nil {
-		p.t.Fatal(err)
+		p.tb.Fatal(err)
 	}
 	for _, n := range needs([]config.RetryGroup{g}) {
 		if n.read {
@@ -124,32 +124,32 @@ func (p *platform) createTopics(g config.RetryGroup) {
 
 // allow gives the worker's user rights on resources.
 func (p *platform) allow(acls *kadm.ACLBuilder, operations ...kadm.ACLOperation) {
-	p.t.Helper()
-	results, err := p.admin.CreateACLs(p.t.Context(),
+	p.tb.Helper()
+	results, err := p.admin.CreateACLs(p.tb.Context(),
 		acls.Allow("User:"+p.user.Name).Operations(operations...).ResourcePatternType(kadm.ACLPatternLiteral))
 	if err != nil {
-		p.t.Fatal(err)
+		p.tb.Fatal(err)
 	}
 	for _, result := range results {
 		if result.Err != nil {
-			p.t.Fatal(result.Err)
+			p.tb.Fatal(result.Err)
 		}
 	}
 }
 
 // apply writes the worker's file.
 func (p *platform) apply() {
-	p.t.Helper()
+	p.tb.Helper()
 	text, err := json.Marshal(p.config)
 	if err != nil {
-		p.t.Fatal(err)
+		p.tb.Fatal(err)
 	}
 	p.write(config.RetryFile, string(text))
 }
 
 // write replaces a file at once, as Kubernetes does.
 func (p *platform) write(name, text string) {
-	p.t.Helper()
+	p.tb.Helper()
 	path := filepath.Join(p.dir, name)
 	err := os.MkdirAll(filepath.Dir(path), 0o700)
 	if err == nil {
@@ -159,16 +159,16 @@ func (p *platform) write(name, text string) {
 		err = os.Rename(path+".new", path)
 	}
 	if err != nil {
-		p.t.Fatal(err)
+		p.tb.Fatal(err)
 	}
 }
 
 // start runs a worker in this process until the test ends, or stop is called.
 func (p *platform) start() (w *worker, stop func()) {
-	p.t.Helper()
-	w, err := newWorker(relay.Options{Dir: p.dir, Log: testLog(p.t)})
+	p.tb.Helper()
+	w, err := newWorker(relay.Options{Dir: p.dir, Log: testLog(p.tb)})
 	if err != nil {
-		p.t.Fatal(err)
+		p.tb.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -177,65 +177,65 @@ func (p *platform) start() (w *worker, stop func()) {
 		cancel()
 		running.Wait()
 	})
-	p.t.Cleanup(stop)
+	p.tb.Cleanup(stop)
 	return w, stop
 }
 
 // active starts a worker and returns when it has joined its consumer group.
 func (p *platform) active() (w *worker, stop func()) {
-	p.t.Helper()
+	p.tb.Helper()
 	w, stop = p.start()
 	p.awaitPhase(w, config.Active)
 	return w, stop
 }
 
 func (p *platform) awaitPhase(w *worker, phase string) config.RetryState {
-	p.t.Helper()
-	await(p.t, "phase "+phase, func() bool { return w.state().Phase == phase })
+	p.tb.Helper()
+	await(p.tb, "phase "+phase, func() bool { return w.state().Phase == phase })
 	return w.state()
 }
 
 // produce writes records as a service would, and returns them with their
 // offsets and timestamps.
 func (p *platform) produce(records ...*kgo.Record) []*kgo.Record {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
+	p.tb.Helper()
+	ctx, cancel := context.WithTimeout(p.tb.Context(), patience)
 	defer cancel()
 	results := p.client.ProduceSync(ctx, records...)
 	if err := results.FirstErr(); err != nil {
-		p.t.Fatal(err)
+		p.tb.Fatal(err)
 	}
 	return records
 }
 
 // read returns the first n records of a topic.
 func (p *platform) read(topic string, n int) []*kgo.Record {
-	p.t.Helper()
+	p.tb.Helper()
 	return p.reader(topic).next(n)
 }
 
 // reader reads a topic from its beginning.
 func (p *platform) reader(topic string) *reader {
-	p.t.Helper()
-	return &reader{p.t, topic, p.kafka.Client(p.t, p.kafka.Admin, kgo.ConsumeTopics(topic),
+	p.tb.Helper()
+	return &reader{p.tb, topic, p.kafka.Client(p.tb, p.kafka.Admin, kgo.ConsumeTopics(topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMinAge(100*time.Millisecond))}
 }
 
 type reader struct {
-	t      *testing.T
+	tb     testing.TB
 	topic  string
 	client *kgo.Client
 }
 
 func (r *reader) next(n int) []*kgo.Record {
-	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	r.tb.Helper()
+	ctx, cancel := context.WithTimeout(r.tb.Context(), patience)
 	defer cancel()
 	var records []*kgo.Record
 	for len(records) < n {
 		fetches := r.client.PollRecords(ctx, n-len(records))
 		if err := fetches.Err0(); err != nil {
-			r.t.Fatalf("reading topic %s after %d of %d records: %v", r.topic, len(records), n, err)
+			r.tb.Fatalf("reading topic %s after %d of %d records: %v", r.topic, len(records), n, err)
 		}
 		records = append(records, fetches.Records()...)
 	}
@@ -244,13 +244,13 @@ func (r *reader) next(n int) []*kgo.Record {
 
 // count is the number of records that were ever written to a topic.
 func (p *platform) count(topic string) (n int64) {
-	p.t.Helper()
-	ends, err := p.admin.ListEndOffsets(p.t.Context(), topic)
+	p.tb.Helper()
+	ends, err := p.admin.ListEndOffsets(p.tb.Context(), topic)
 	if err == nil {
 		err = ends.Error()
 	}
 	if err != nil {
-		p.t.Fatal(err)
+		p.tb.Fatal(err)
 	}
 	ends.Each(func(o kadm.ListedOffset) { n += o.Offset })
 	return n
@@ -259,10 +259,10 @@ func (p *platform) count(topic string) (n int64) {
 // committed is where the worker's consumer group stands in a topic, all
 // partitions together.
 func (p *platform) committed(topic string) (n int64) {
-	p.t.Helper()
-	offsets, err := p.admin.FetchOffsets(p.t.Context(), p.config.ConsumerGroup)
+	p.tb.Helper()
+	offsets, err := p.admin.FetchOffsets(p.tb.Context(), p.config.ConsumerGroup)
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-		p.t.Fatal(err)
+		p.tb.Fatal(err)
 	}
 	offsets.Each(func(o kadm.OffsetResponse) {
 		if o.Topic == topic && o.At > 0 {
@@ -298,8 +298,8 @@ func texts(r *kgo.Record) []string {
 }
 
 // header is the only header of that key.
-func header(t *testing.T, r *kgo.Record, key string) string {
-	t.Helper()
+func header(tb testing.TB, r *kgo.Record, key string) string {
+	tb.Helper()
 	var values []string
 	for _, header := range r.Headers {
 		if header.Key == key {
@@ -307,16 +307,16 @@ func header(t *testing.T, r *kgo.Record, key string) string {
 		}
 	}
 	if len(values) != 1 {
-		t.Fatalf("header %s appears %d times in %q", key, len(values), texts(r))
+		tb.Fatalf("header %s appears %d times in %q", key, len(values), texts(r))
 	}
 	return values[0]
 }
 
-func headerTime(t *testing.T, r *kgo.Record, key string) time.Time {
-	t.Helper()
-	at, err := time.Parse(time.RFC3339, header(t, r, key))
+func headerTime(tb testing.TB, r *kgo.Record, key string) time.Time {
+	tb.Helper()
+	at, err := time.Parse(time.RFC3339, header(tb, r, key))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return at
 }
@@ -356,23 +356,23 @@ func distinct(values map[string][]string) map[string][]string {
 }
 
 // await polls a condition of something outside the test's goroutine.
-func await(t *testing.T, what string, condition func() bool) {
-	t.Helper()
+func await(tb testing.TB, what string, condition func() bool) {
+	tb.Helper()
 	deadline := time.Now().Add(patience)
 	for !condition() {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited %v in vain for %s", patience, what)
+			tb.Fatalf("waited %v in vain for %s", patience, what)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 }
 
 // testLog shows a worker's log where the test fails.
-func testLog(t *testing.T) *slog.Logger {
+func testLog(tb testing.TB) *slog.Logger {
 	logs := &logs{}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the worker's log:\n%s", logs)
+	tb.Cleanup(func() {
+		if tb.Failed() {
+			tb.Logf("the worker's log:\n%s", logs)
 		}
 	})
 	return slog.New(slog.NewTextHandler(logs, nil))

@@ -101,27 +101,27 @@ func TestCommitStaysBehindAcknowledged(t *testing.T) {
 
 // startBroken runs a session on a broken sink until the test ends.
 func (p *platform) startBroken() *brokenSink {
-	p.t.Helper()
-	w, err := newWorker(relay.Options{Dir: p.dir, Log: testLog(p.t)})
+	p.tb.Helper()
+	w, err := newWorker(relay.Options{Dir: p.dir, Log: testLog(p.tb)})
 	if err != nil {
-		p.t.Fatal(err)
+		p.tb.Fatal(err)
 	}
 	r := w.current()
 	producer, connect, err := w.connect(r)
 	if err != nil {
-		p.t.Fatal(err)
+		p.tb.Fatal(err)
 	}
-	p.t.Cleanup(producer.Close)
+	p.tb.Cleanup(producer.Close)
 	broken := &brokenSink{sink: producer}
 	broken.broken.Store(true)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	s, err := newSession(w, r, broken, connect, cancel)
 	if err != nil {
-		p.t.Fatal(err)
+		p.tb.Fatal(err)
 	}
 	var running sync.WaitGroup
 	running.Go(func() { s.run(ctx) })
-	p.t.Cleanup(func() {
+	p.tb.Cleanup(func() {
 		cancel(nil)
 		running.Wait()
 	})

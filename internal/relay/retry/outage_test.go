@@ -106,10 +106,10 @@ func TestKill(t *testing.T) {
 // settled returns all records of a group's retry topic, at least n, once the
 // worker has nothing left to do.
 func (p *platform) settled(group string, n int) []*kgo.Record {
-	p.t.Helper()
-	await(p.t, "all records to come back", func() bool { return p.count(deadletter.Retry(group)) >= int64(n) })
+	p.tb.Helper()
+	await(p.tb, "all records to come back", func() bool { return p.count(deadletter.Retry(group)) >= int64(n) })
 	for _, topic := range []string{deadletter.Failed(group), deadletter.Wait(group, 1)} {
-		await(p.t, "all to be committed", func() bool { return p.committed(topic) == p.count(topic) })
+		await(p.tb, "all to be committed", func() bool { return p.committed(topic) == p.count(topic) })
 	}
 	return p.read(deadletter.Retry(group), int(p.count(deadletter.Retry(group))))
 }
@@ -130,10 +130,10 @@ var relayBinary = sync.OnceValues(func() (string, error) {
 
 // startProcess runs `relay retry` and returns when it listens.
 func (p *platform) startProcess() *exec.Cmd {
-	p.t.Helper()
+	p.tb.Helper()
 	binary, err := relayBinary()
 	if err != nil {
-		p.t.Fatal(err)
+		p.tb.Fatal(err)
 	}
 	cmd := exec.Command(binary, "retry", "--dir="+p.dir, "--listen=127.0.0.1:0")
 	stderr, err := cmd.StderrPipe()
@@ -141,7 +141,7 @@ func (p *platform) startProcess() *exec.Cmd {
 		err = cmd.Start()
 	}
 	if err != nil {
-		p.t.Fatal(err)
+		p.tb.Fatal(err)
 	}
 	log := &logs{}
 	listening, done := make(chan struct{}), make(chan struct{})
@@ -156,19 +156,19 @@ func (p *platform) startProcess() *exec.Cmd {
 		}
 		_ = cmd.Wait() // it is killed
 	}()
-	p.t.Cleanup(func() {
+	p.tb.Cleanup(func() {
 		_ = cmd.Process.Kill() // it may be gone
 		<-done
-		if p.t.Failed() {
-			p.t.Logf("relay %d:\n%s", cmd.Process.Pid, log)
+		if p.tb.Failed() {
+			p.tb.Logf("relay %d:\n%s", cmd.Process.Pid, log)
 		}
 	})
 	select {
 	case <-listening:
 	case <-done:
-		p.t.Fatal("the relay ended at once")
+		p.tb.Fatal("the relay ended at once")
 	case <-time.After(patience):
-		p.t.Fatal("the relay does not listen")
+		p.tb.Fatal("the relay does not listen")
 	}
 	return cmd
 }
