@@ -25,8 +25,8 @@ type brokenSink struct {
 	tries  atomic.Int32
 
 	mu     sync.Mutex
-	ahead  sync.WaitGroup  // records in flight in front of the one that is refused
-	refuse context.Context // of the flight with that record
+	ahead  chan struct{}   // closed when the record in front is judged
+	refuse context.Context // of the flight with the record that is refused
 }
 
 const stuck = "5"
@@ -38,8 +38,11 @@ func (s *brokenSink) Produce(ctx context.Context, record *kgo.Record, done func(
 	case string(record.Value) == stuck && s.broken.Load():
 		s.tries.Add(1)
 		s.refuse = ctx
+		ahead := s.ahead
 		go func() {
-			s.ahead.Wait()
+			if ahead != nil {
+				<-ahead
+			}
 			done(errors.New("refused by the test"))
 		}()
 	case ctx == s.refuse:
@@ -48,10 +51,11 @@ func (s *brokenSink) Produce(ctx context.Context, record *kgo.Record, done func(
 			done(ctx.Err())
 		}()
 	default:
-		s.ahead.Add(1)
+		judged := make(chan struct{})
+		s.ahead = judged
 		s.sink.Produce(ctx, record, func(err error) {
-			s.ahead.Done()
 			done(err)
+			close(judged)
 		})
 	}
 }
