@@ -37,18 +37,18 @@ func startApacheKafka(ctx context.Context) (_ *Kafka, err error) {
 		return nil, err
 	}
 
-	dir, err := os.MkdirTemp("", "weir-kafka-")
+	dir, removeDir, err := store.TempDir("weir-kafka-")
 	if err != nil {
 		return nil, fmt.Errorf("start Apache Kafka: %w", err)
 	}
 	port, releasePort, err := store.Port()
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, errors.Join(err, removeDir())
 	}
 	controllerPort, releaseControllerPort, err := store.Port()
 	if err != nil {
 		releasePort()
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, errors.Join(err, removeDir())
 	}
 	var broker *process.Process
 	stop := func() error {
@@ -57,7 +57,7 @@ func startApacheKafka(ctx context.Context) (_ *Kafka, err error) {
 		}
 		releasePort()
 		releaseControllerPort()
-		return os.RemoveAll(dir)
+		return removeDir()
 	}
 	defer func() {
 		if err != nil {

@@ -60,7 +60,7 @@ func StartPostgres(ctx context.Context) (*Postgres, error) {
 	if err := store.Fill(ctx, cache, "fetching PostgreSQL "+postgresVersion, fetchPostgres); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "weir-postgres-")
+	dir, removeDir, err := store.TempDir("weir-postgres-")
 	if err != nil {
 		return nil, fmt.Errorf("start PostgreSQL: %w", err)
 	}
@@ -72,32 +72,32 @@ func StartPostgres(ctx context.Context) (*Postgres, error) {
 	}
 	for _, name := range copies {
 		if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join(cache, name))); err != nil {
-			return nil, errors.Join(fmt.Errorf("start PostgreSQL: %w", err), os.RemoveAll(dir))
+			return nil, errors.Join(fmt.Errorf("start PostgreSQL: %w", err), removeDir())
 		}
 	}
 	port, releasePort, err := store.Port()
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, errors.Join(err, removeDir())
 	}
 	helper, err := startPostgresHelper(ctx, dir, binaries, port, "-remove")
 	if err != nil {
 		releasePort()
-		return nil, errors.Join(fmt.Errorf("start PostgreSQL: %w", err), os.RemoveAll(dir))
+		return nil, errors.Join(fmt.Errorf("start PostgreSQL: %w", err), removeDir())
 	}
 	return &Postgres{Host: "127.0.0.1", Port: port, stop: func() error {
 		defer releasePort()
-		return errors.Join(helper.stop(), os.RemoveAll(dir))
+		return errors.Join(helper.stop(), removeDir())
 	}}, nil
 }
 
 // fetchPostgres leaves the binaries and a fresh data directory in partial. The
 // library offers no other way to fetch than to run a server.
 func fetchPostgres(ctx context.Context, partial string) error {
-	dir, err := os.MkdirTemp("", "weir-postgres-")
+	dir, removeDir, err := store.TempDir("weir-postgres-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer removeDir()
 	port, releasePort, err := store.Port()
 	if err != nil {
 		return err

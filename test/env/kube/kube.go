@@ -71,18 +71,19 @@ func Start(ctx context.Context) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "weir-kube-")
+	dir, removeDir, err := store.TempDir("weir-kube-")
 	if err != nil {
 		return nil, fmt.Errorf("start Kubernetes: %w", err)
 	}
-	cluster, err := start(from, dir)
+	cluster, err := start(from, dir, removeDir)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start Kubernetes: %w", err), os.RemoveAll(dir))
+		return nil, errors.Join(fmt.Errorf("start Kubernetes: %w", err), removeDir())
 	}
 	return cluster, nil
 }
 
-func start(from, dir string) (_ *Cluster, err error) {
+// start starts the binaries in from, with their files in dir.
+func start(from, dir string, removeDir func() error) (_ *Cluster, err error) {
 	apiPort, releaseAPIPort, err := store.Port()
 	if err != nil {
 		return nil, err
@@ -102,7 +103,7 @@ func start(from, dir string) (_ *Cluster, err error) {
 		err := environment.Stop()
 		releaseAPIPort()
 		releaseEtcdPort()
-		return errors.Join(err, logs.Close(), os.RemoveAll(dir))
+		return errors.Join(err, logs.Close(), removeDir())
 	}
 	defer func() {
 		if err != nil {

@@ -30,6 +30,8 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/weir-dev/weir/test/env/internal/store"
 )
 
 // nodeName is the node that all pods run on.
@@ -59,6 +61,7 @@ type Kubelet struct {
 	log     *slog.Logger
 	logFile *os.File
 	dir     string // of the pods' volumes
+	remove  func() error
 
 	cancel context.CancelFunc
 	loops  sync.WaitGroup
@@ -84,7 +87,7 @@ func Start(config Config) (*Kubelet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the kubelet: %w", err)
 	}
-	dir, err := os.MkdirTemp("", "weir-kubelet-")
+	dir, removeDir, err := store.TempDir("weir-kubelet-")
 	if err != nil {
 		_ = logFile.Close()
 		return nil, fmt.Errorf("start the kubelet: %w", err)
@@ -96,6 +99,7 @@ func Start(config Config) (*Kubelet, error) {
 		log:     slog.New(slog.NewTextHandler(logFile, nil)),
 		logFile: logFile,
 		dir:     dir,
+		remove:  removeDir,
 		cancel:  cancel,
 		wake:    make(chan struct{}, 1),
 		pods:    map[types.UID]*pod{},
@@ -111,7 +115,7 @@ func Start(config Config) (*Kubelet, error) {
 func (k *Kubelet) Stop() error {
 	k.cancel()
 	k.loops.Wait()
-	if err := os.RemoveAll(k.dir); err != nil {
+	if err := k.remove(); err != nil {
 		return fmt.Errorf("stop the kubelet: %w", err)
 	}
 	return k.logFile.Close()
