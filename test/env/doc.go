@@ -16,8 +16,12 @@
 //		uri := env.SharedPostgres(t).Database(t) // a database of this test's own
 //	}
 //
+// Kubernetes is shared in the same way, by kube.Shared(t), with a namespace for
+// each test: cluster.Namespace(t).
+//
 // A test that must break a part, and the demo, start one of their own with
-// StartKafka or StartPostgres and close it. Kafka is kfake in process by
-// default, Apache Kafka with WEIR_TEST_KAFKA=apache, and any cluster with
-// KAFKA_BOOTSTRAP (see StartKafka).
+// StartKafka, StartPostgres or kube.Start and close it; Kafka.Gated gives a
+// cluster that can be cut off. Kafka is kfake in process by default, Apache
+// Kafka with WEIR_TEST_KAFKA=apache, and any cluster with KAFKA_BOOTSTRAP (see
+// StartKafka).
 package env

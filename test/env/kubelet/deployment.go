@@ -261,6 +261,9 @@ func (k *Kubelet) createPod(ctx context.Context, set *appsv1.ReplicaSet) error {
 		Spec: template.Spec,
 	}
 	object.Spec.NodeName = nodeName
+	if object.Spec.ServiceAccountName == "" { // what an admission plugin does that needs more controllers than run here
+		object.Spec.ServiceAccountName = "default"
+	}
 	name := client.ObjectKeyFromObject(object)
 	var releases []func()
 	free := func() (int32, error) {

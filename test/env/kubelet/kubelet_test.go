@@ -20,6 +20,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
@@ -190,6 +191,9 @@ func TestDeploymentBecomesAvailableAndServes(t *testing.T) {
 				return c.Type == appsv1.DeploymentProgressing && c.Reason == "NewReplicaSetAvailable"
 			})
 	})
+	if output, err := kube.Shared(t).Kubectl(t.Context(), "rollout", "status", "deployment/server", "--namespace", namespace, "--timeout=10s"); err != nil || !strings.Contains(output, "successfully rolled out") {
+		t.Errorf("kubectl rollout status: got %q and %v", output, err)
+	}
 	pods := p.pods(t, namespace)
 	if len(pods) != 2 || pods[0].Spec.Containers[0].Ports[0].ContainerPort == pods[1].Spec.Containers[0].Ports[0].ContainerPort {
 		t.Errorf("got %d pods, want two with ports of their own", len(pods))
@@ -299,6 +303,35 @@ func TestDeletedDeploymentLeavesNothing(t *testing.T) {
 		running := slices.ContainsFunc(p.Running(), func(r kubelet.Running) bool { return r.Namespace == namespace })
 		err := p.api.Get(t.Context(), client.ObjectKeyFromObject(dependent), &corev1.ConfigMap{})
 		return len(p.pods(t, namespace)) == 0 && !running && apierrors.IsNotFound(err)
+	})
+}
+
+func TestRefusedPodIsReported(t *testing.T) {
+	p, namespace := start(t)
+	label := []byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`)
+	if err := p.api.Patch(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, client.RawPatch(types.MergePatchType, label)); err != nil {
+		t.Fatal(err)
+	}
+	p.create(t, deployment(namespace, 1))
+	p.await(t, "the Deployment to say why it has no pod", func() bool {
+		return slices.ContainsFunc(p.deployment(t, namespace).Status.Conditions, func(c appsv1.DeploymentCondition) bool {
+			return c.Type == appsv1.DeploymentReplicaFailure && strings.Contains(c.Message, `violates PodSecurity "restricted`)
+		})
+	})
+}
+
+func TestUnknownCommandIsReported(t *testing.T) {
+	p, namespace := start(t)
+	d := deployment(namespace, 1)
+	d.Spec.Template.Spec.Containers[0].Command = []string{"/other"}
+	p.create(t, secret(namespace, "hello"), d)
+	p.await(t, "the pod to say what is wrong", func() bool {
+		pods := p.pods(t, namespace)
+		if len(pods) != 1 || len(pods[0].Status.ContainerStatuses) != 1 {
+			return false
+		}
+		waiting := pods[0].Status.ContainerStatuses[0].State.Waiting
+		return waiting != nil && waiting.Reason == "CreateContainerConfigError" && strings.Contains(waiting.Message, `"/other": no such file`)
 	})
 }
 

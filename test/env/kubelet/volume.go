@@ -271,7 +271,7 @@ func (p *pod) accountToken(ctx context.Context, audience string) (string, error)
 	if audience != "" {
 		request.Spec.Audiences = []string{audience}
 	}
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: p.name.Namespace, Name: p.accountName()}}
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: p.name.Namespace, Name: p.object.Spec.ServiceAccountName}}
 	if err := p.kubelet.client.SubResource("token").Create(ctx, account, request); err != nil {
 		return "", fmt.Errorf("token of service account %s: %w", account.Name, err)
 	}
@@ -284,20 +284,13 @@ type accountToken struct {
 	issued time.Time
 }
 
-func (p *pod) accountName() string {
-	if name := p.object.Spec.ServiceAccountName; name != "" {
-		return name
-	}
-	return "default"
-}
-
 // kubeconfig writes access to the API server as the pod's service account and
 // returns the file's path, or nothing where the pod or the account forbids it.
 func (p *pod) kubeconfig(ctx context.Context) (string, error) {
 	automount := p.object.Spec.AutomountServiceAccountToken
 	if automount == nil {
 		account := &corev1.ServiceAccount{}
-		if err := p.get(ctx, account, p.accountName()); apierrors.IsNotFound(err) && p.object.Spec.ServiceAccountName == "" {
+		if err := p.get(ctx, account, p.object.Spec.ServiceAccountName); apierrors.IsNotFound(err) && p.object.Spec.ServiceAccountName == "default" {
 			return "", nil // nothing here makes the account "default" of a namespace
 		} else if err != nil {
 			return "", err
