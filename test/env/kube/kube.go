@@ -19,12 +19,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
 
 	"github.com/weir-dev/weir/test/env"
@@ -97,6 +99,9 @@ func start(from, dir string, removeDir func() error) (_ *Cluster, err error) {
 	if err != nil {
 		return nil, err
 	}
+	// envtest logs by controller-runtime, which prints a stack trace where no
+	// logger was set. Who wants the logs sets one after this.
+	log.SetLogger(logr.Discard())
 	const patience = 2 * time.Minute // for a machine that does much else at the same time
 	environment := &envtest.Environment{ControlPlaneStartTimeout: patience, ControlPlaneStopTimeout: patience}
 	stop := func() error {
