@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -37,6 +38,7 @@ type Engine struct {
 	// oneByOne counts the records still to be produced alone, after a batch
 	// was refused as too large: the batch is innocent, one of its records may not be.
 	oneByOne int
+	told     string // the problem that was logged last, empty if none is left
 }
 
 // Run publishes until ctx ends, and then returns nil after what was
@@ -66,9 +68,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		if problem.Broken {
 			return problem
 		}
-		e.Metrics.Failed(problem.Reason)
-		e.Log.Warn("records wait", "reason", problem.Reason, "message", problem.Message)
-		e.Report(problem)
+		e.tell(problem)
 		e.backoff.Wait(ctx)
 	}
 	return nil
@@ -78,6 +78,20 @@ func (e *Engine) Run(ctx context.Context) error {
 func (e *Engine) resume() {
 	e.Report(nil)
 	e.backoff.Reset()
+	if e.told != "" {
+		e.told = ""
+		e.Log.Info("records flow again")
+	}
+}
+
+// tell reports why records wait, and logs it unless that is known.
+func (e *Engine) tell(problem *Problem) {
+	e.Metrics.Failed(problem.Reason)
+	e.Report(problem)
+	if text := problem.Error(); e.told != text {
+		e.told = text
+		e.Log.Warn("records wait", "reason", problem.Reason, "message", problem.Message)
+	}
 }
 
 // relay publishes the items before the first poison, settles what was
@@ -205,9 +219,7 @@ func (e *Engine) reportStall(ctx context.Context, record *kgo.Record) {
 		problem = &Problem{Reason: "NotAcknowledged", Message: "the brokers answer, but do not acknowledge records; " +
 			"check that enough replicas of the topic are in sync (min.insync.replicas)"}
 	}
-	e.Log.Warn("records in flight are not acknowledged", "reason", problem.Reason, "message", problem.Message)
-	e.Metrics.Failed(problem.Reason)
-	e.Report(problem)
+	e.tell(problem)
 }
 
 // settle has a deadline of its own, so that what was acknowledged is settled
@@ -223,7 +235,12 @@ func (e *Engine) settle(ctx context.Context, n int) error {
 	return nil
 }
 
+// block returns what a person should know about an item that can never be
+// published, unless it was only the sink that cannot.
 func (e *Engine) block(ctx context.Context, i int, cause error) *Problem {
+	if problem, ok := errors.AsType[*Problem](cause); ok && problem.Broken {
+		return problem
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), SettleTimeout)
 	defer cancel()
 	return e.Source.Block(ctx, i, cause)

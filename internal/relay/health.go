@@ -26,6 +26,14 @@ func (h *Health) Enter(phase string) {
 	h.phase, h.problem = phase, nil
 }
 
+// Begin says that the worker reached a phase, and that it is still to be seen
+// whether what troubled it before is over.
+func (h *Health) Begin(phase string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.phase = phase
+}
+
 // Report says what troubles the worker; nil says that nothing does (any more).
 // A problem that is reported again keeps the time when it was first seen.
 func (h *Health) Report(p *Problem) {

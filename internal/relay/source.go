@@ -47,7 +47,8 @@ type Item struct {
 type Sink interface {
 	// Refuse returns why a record can never be published, as far as that is
 	// known before producing it: it is larger than its topic allows. A later
-	// record would overtake one that fails in the producer or on the broker.
+	// record would overtake one that fails in the producer or on the broker. A
+	// *Problem that is Broken says that a new sink might not refuse it.
 	Refuse(record *kgo.Record) error
 	// Produce hands a record over and returns at once; done is called exactly
 	// once, from any goroutine, with nil after the acknowledgement. Ending

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -36,7 +35,7 @@ func (s *Sink) Check(ctx context.Context, topics []string) *relay.Problem {
 	if problem := s.topicProblem(metadata); problem != nil {
 		return problem
 	}
-	s.learnLimits(ctx, topics)
+	s.limits.set(s.readLimits(ctx, topics))
 	return nil
 }
 
@@ -93,31 +92,6 @@ func (s *Sink) topicProblem(metadata *kmsg.MetadataResponse) *relay.Problem {
 func mayWrite(operations int32) bool {
 	const unknown = -1 << 31
 	return operations == unknown || operations&(1<<kmsg.ACLOperationWrite) != 0
-}
-
-// learnLimits reads the topics' max.message.bytes where the principal may
-// (DESCRIBE_CONFIGS); where it may not, defaultMaxBytes stays in force.
-func (s *Sink) learnLimits(ctx context.Context, topics []string) {
-	const key = "max.message.bytes"
-	request := kmsg.NewPtrDescribeConfigsRequest()
-	for _, topic := range topics {
-		r := kmsg.NewDescribeConfigsRequestResource()
-		r.ResourceType, r.ResourceName, r.ConfigNames = kmsg.ConfigResourceTypeTopic, topic, []string{key}
-		request.Resources = append(request.Resources, r)
-	}
-	response, err := request.RequestWith(ctx, s.client)
-	if err != nil {
-		return
-	}
-	limits := map[string]int32{}
-	for _, resource := range response.Resources {
-		for _, c := range resource.Configs {
-			if limit, err := strconv.ParseInt(deref(c.Value), 10, 32); c.Name == key && err == nil {
-				limits[resource.ResourceName] = int32(limit)
-			}
-		}
-	}
-	s.setMaxBytes(limits)
 }
 
 func deref(s *string) string {

@@ -24,6 +24,7 @@ const (
 	TopicNotFound     = "TopicNotFound"
 	TopicUnauthorized = "TopicUnauthorized"
 	TopicUnavailable  = "TopicUnavailable"
+	TopicLimitChanged = "TopicLimitChanged"
 )
 
 // Explain implements relay.Sink.
@@ -34,7 +35,9 @@ func (s *Sink) Explain(record *kgo.Record, err error) *relay.Problem {
 func (s *Sink) explainTopic(topic string, err error) *relay.Problem {
 	switch {
 	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
-		return &relay.Problem{Reason: TopicNotFound, Err: err, Message: fmt.Sprintf(
+		// A producer that knew the topic may not take to another one of that
+		// name, and must not number its records as if it were the same.
+		return &relay.Problem{Reason: TopicNotFound, Err: err, Broken: true, Message: fmt.Sprintf(
 			"topic %q does not exist; create it with a Topic resource, or correct the route", topic)}
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
 		return s.unauthorized(topic, err)

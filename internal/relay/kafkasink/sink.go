@@ -11,10 +11,7 @@ package kafkasink
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,9 +37,6 @@ const (
 	// unknownTopicRetries asks for the metadata of a missing topic so often
 	// before the record fails: right after a creation, brokers may not know it yet.
 	unknownTopicRetries = 3
-	// defaultMaxBytes is assumed for a topic whose max.message.bytes the
-	// principal may not read. Kafka's default is 1048588; less is safe.
-	defaultMaxBytes = 1_000_012
 )
 
 // Options configures a Sink.
@@ -62,10 +56,7 @@ type Sink struct {
 	client  *kgo.Client
 	options Options
 
-	// limits holds max.message.bytes of the topics whose config is known. The
-	// map is replaced, never changed: it is read for every record.
-	limits      atomic.Pointer[map[string]int32]
-	limitsWrite sync.Mutex
+	limits limits
 	// dialError is what the last connection attempt met, nil if it succeeded.
 	dialError atomic.Pointer[error]
 }
@@ -75,7 +66,6 @@ var _ relay.Sink = (*Sink)(nil)
 // New makes a Sink without touching the network. Close it.
 func New(o Options) (*Sink, error) {
 	s := &Sink{options: o}
-	s.limits.Store(&map[string]int32{})
 	opts, err := relay.ConnectOptions(o.Dir, o.Kafka, o.ClientID)
 	if err != nil {
 		return nil, err
@@ -86,7 +76,7 @@ func New(o Options) (*Sink, error) {
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		// With a nil hasher this hashes keys as the Java client does (murmur2).
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
-		kgo.ProducerBatchMaxBytesFn(s.maxBytes),
+		kgo.ProducerBatchMaxBytesFn(s.limits.maxBytes),
 		kgo.ProducerLinger(linger),
 		kgo.RetryBackoffFn(retryBackoff),
 		kgo.MetadataMinAge(metadataMinAge),
@@ -110,48 +100,9 @@ func (s *Sink) Produce(ctx context.Context, record *kgo.Record, done func(error)
 	s.client.Produce(ctx, record, func(_ *kgo.Record, err error) { done(err) })
 }
 
-// Refuse implements relay.Sink.
-func (s *Sink) Refuse(record *kgo.Record) error {
-	limit := s.maxBytes(record.Topic)
-	if batchBytes(record) <= int64(limit) {
-		return nil
-	}
-	return fmt.Errorf("the record is larger than topic %q allows (max.message.bytes=%d)", record.Topic, limit)
-}
-
 // TooLarge implements relay.Sink.
 func (s *Sink) TooLarge(err error) bool {
 	return errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge)
-}
-
-func (s *Sink) maxBytes(topic string) int32 {
-	if limit, ok := (*s.limits.Load())[topic]; ok {
-		return limit
-	}
-	return defaultMaxBytes
-}
-
-func (s *Sink) setMaxBytes(limits map[string]int32) {
-	s.limitsWrite.Lock()
-	defer s.limitsWrite.Unlock()
-	merged := maps.Clone(*s.limits.Load())
-	maps.Copy(merged, limits)
-	s.limits.Store(&merged)
-}
-
-// batchBytes is an upper bound of the size of a batch with only this record,
-// uncompressed: Kafka's record format v2 with varints at their widest.
-func batchBytes(r *kgo.Record) int64 {
-	const (
-		batchOverhead  = 65
-		recordOverhead = 1 + 5 + 10 + 5 + 5 + 5 + 5 // attributes; length, timestamp, offset, key, value, headers
-		headerOverhead = 5 + 5                      // lengths of key and value
-	)
-	size := int64(batchOverhead + recordOverhead + len(r.Key) + len(r.Value))
-	for _, h := range r.Headers {
-		size += int64(headerOverhead + len(h.Key) + len(h.Value))
-	}
-	return size
 }
 
 func retryBackoff(fails int) time.Duration {

@@ -77,7 +77,7 @@ func (w *worker) watchBacklog(ctx context.Context, table postgres.Table) {
 // countBacklog connects if it must, and drops a connection that fails.
 func (w *worker) countBacklog(ctx context.Context, db **postgres.Session, table postgres.Table) (err error) {
 	if *db == nil {
-		if *db, err = w.connect(ctx); err != nil {
+		if *db, err = w.connect(ctx, postgres.MaxBacklogPause); err != nil {
 			return err
 		}
 	}

@@ -61,12 +61,7 @@ type pipeline struct {
 // newPipeline makes a pipeline with outboxDDL; change adapts its configuration.
 func newPipeline(t *testing.T, change ...func(*config.Outbox)) *pipeline {
 	t.Helper()
-	return newPipelineOn(t, env.SharedKafka(t), change...)
-}
-
-func newPipelineOn(t *testing.T, kafka *env.Kafka, change ...func(*config.Outbox)) *pipeline {
-	t.Helper()
-	p := &pipeline{t: t, kafka: kafka, dir: t.TempDir(), topic: env.Unique("orders")}
+	p := &pipeline{t: t, kafka: env.SharedKafka(t), dir: t.TempDir(), topic: env.Unique("orders")}
 	p.admin = kadm.NewClient(p.kafka.Client(t, p.kafka.Admin))
 	p.user = p.kafka.User(t, env.Unique("relay"))
 	p.createTopic(p.topic, nil)

@@ -1,58 +1,53 @@
 package outbox_test
 
 import (
-	"errors"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-dev/weir/internal/relay/config"
 	"github.com/weir-dev/weir/internal/relay/kafkasink"
 	"github.com/weir-dev/weir/test/env"
 )
 
-// outage makes a cluster of the test's own that can be cut off.
-func outage(t *testing.T) (kafka *env.Kafka, cut *atomic.Bool) {
+// newGatedPipeline is a pipeline whose relay reaches its brokers through a gate.
+func newGatedPipeline(t *testing.T) (*pipeline, *env.Gate) {
 	t.Helper()
-	kafka, err := env.StartKafka(t.Context())
+	gated, gate, err := env.SharedKafka(t).Gated()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := kafka.Close(); err != nil {
+		if err := gate.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	if kafka.Fake == nil {
-		t.Skip("only a broker in process can be cut off")
+	return newPipeline(t, func(o *config.Outbox) { o.Kafka.BootstrapServers = gated.Bootstrap }), gate
+}
+
+func restore(t *testing.T, gate *env.Gate) {
+	t.Helper()
+	if err := gate.Restore(); err != nil {
+		t.Fatal(err)
 	}
-	cut = new(atomic.Bool)
-	kafka.Fake.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
-		kafka.Fake.KeepControl()
-		return nil, errors.New("cut off"), cut.Load()
-	})
-	return kafka, cut
 }
 
 // TestBrokerOutage checks that rows wait while the brokers are away, that the
 // relay says so within seconds, and that all arrive afterwards, each once.
 func TestBrokerOutage(t *testing.T) {
 	t.Parallel()
-	kafka, cut := outage(t)
-	p := newPipelineOn(t, kafka)
+	p, gate := newGatedPipeline(t)
 	r := p.start()
 	p.insert("a", 1, 100)
 	await(t, "the first rows to be settled", func() bool { return p.pending("true") == 0 })
 
-	cut.Store(true)
+	gate.Cut()
 	p.insert("a", 101, 300)
 	state := r.awaitPhase(config.Failing)
-	if state.Problem.Reason != kafkasink.KafkaUnreachable || !strings.Contains(state.Problem.Message, kafka.Bootstrap[0]) {
+	if state.Problem.Reason != kafkasink.KafkaUnreachable || !strings.Contains(state.Problem.Message, gate.Bootstrap[0]) {
 		t.Errorf("problem: %+v", state.Problem)
 	}
 	if r.ready() {
@@ -61,7 +56,7 @@ func TestBrokerOutage(t *testing.T) {
 	p.insert("a", 401, 100)
 	await(t, "the waiting rows to be counted", func() bool { return r.state().PendingRows == 400 })
 
-	cut.Store(false)
+	restore(t, gate)
 	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
 	if diff := cmp.Diff(map[string][]int{"a": upTo(500)}, numbersByKey(t, p.records(p.topic))); diff != "" {
 		t.Errorf("numbers by key (-want +got):\n%s", diff)
@@ -77,11 +72,10 @@ func TestBrokerOutage(t *testing.T) {
 // and that what was in flight stays in the table.
 func TestStopDuringOutage(t *testing.T) {
 	t.Parallel()
-	kafka, cut := outage(t)
-	p := newPipelineOn(t, kafka)
+	p, gate := newGatedPipeline(t)
 	r := p.start()
 	r.awaitPhase(config.Active)
-	cut.Store(true)
+	gate.Cut()
 	p.insert("a", 1, 10)
 	r.awaitPhase(config.Failing)
 	start := time.Now()
@@ -92,7 +86,7 @@ func TestStopDuringOutage(t *testing.T) {
 	if n := p.pending("true"); n != 10 {
 		t.Errorf("%d of 10 rows are left", n)
 	}
-	cut.Store(false)
+	restore(t, gate)
 	p.start()
 	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
 	if diff := cmp.Diff(upTo(10), withoutRepeats(numbersByKey(t, p.records(p.topic))["a"])); diff != "" {
@@ -115,6 +109,29 @@ func TestDatabaseOutage(t *testing.T) {
 		t.Errorf("numbers (-want +got):\n%s", diff)
 	}
 	r.stop()
+}
+
+// TestTopicRecreated checks that rows wait while their topic is gone, and go
+// to the new one.
+func TestTopicRecreated(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	r := p.start()
+	p.insert("a", 1, 10)
+	await(t, "the first rows to be settled", func() bool { return p.pending("true") == 0 })
+	if _, err := p.admin.DeleteTopic(t.Context(), p.topic); err != nil {
+		t.Fatal(err)
+	}
+	p.insert("a", 11, 10)
+	if problem := r.awaitPhase(config.Failing).Problem; problem.Reason != kafkasink.TopicNotFound {
+		t.Errorf("problem: %+v", problem)
+	}
+	p.createTopic(p.topic, nil)
+	await(t, "the other rows to be settled", func() bool { return p.pending("true") == 0 })
+	want := upTo(20)[10:]
+	if diff := cmp.Diff(want, withoutRepeats(numbersByKey(t, p.records(p.topic))["a"])); diff != "" {
+		t.Errorf("numbers (-want +got):\n%s", diff)
+	}
 }
 
 // TestKill kills the relay again and again under load: nothing is lost, and

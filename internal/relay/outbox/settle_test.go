@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/weir-dev/weir/internal/relay/config"
 )
@@ -65,7 +66,7 @@ func TestPoisonRow(t *testing.T) {
 		},
 		"too large, dropped": {
 			spoil:   "UPDATE outbox SET payload = to_jsonb(repeat('x', 2000000)) WHERE seq = 4",
-			cause:   "(max.message.bytes=",
+			cause:   "the record is larger than 1000012 bytes, which is taken for the limit of topic ",
 			cure:    "DELETE FROM public.outbox WHERE seq = 4",
 			numbers: []int{1, 2, 3, 5, 6},
 		},
@@ -133,6 +134,29 @@ func TestTopicLimit(t *testing.T) {
 	p.exec("DELETE FROM outbox WHERE seq = 31")
 	await(t, "the other rows to be settled", func() bool { return p.pending("true") == 0 })
 	if diff := cmp.Diff(upTo(35), withoutRepeats(numbersByKey(t, p.records(p.topic+"-small"))["a"])); diff != "" {
+		t.Errorf("numbers (-want +got):\n%s", diff)
+	}
+}
+
+// TestTopicLimitIsRaised checks that a row that is too large goes through once
+// its topic allows it, without a restart, where the relay may read the limit.
+func TestTopicLimitIsRaised(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	p.grant(p.topic, kadm.OpDescribeConfigs)
+	p.insert("a", 1, 1)
+	p.exec("INSERT INTO outbox (aggregatetype, aggregateid, type, payload) VALUES ('order', 'a', 'OrderPlaced', jsonb_build_object('n', 2, 'x', repeat('x', 2000000)))")
+	r := p.start()
+	want := fmt.Sprintf("the record is larger than topic %q allows (max.message.bytes=1048588)", p.topic)
+	if problem := r.awaitPhase(config.Failing).Problem; problem.Reason != "PoisonRow" || !strings.Contains(problem.Message, want) {
+		t.Errorf("problem: %+v", problem)
+	}
+	limit := "3000000"
+	if _, err := p.admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &limit}}, p.topic); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the row to be settled", func() bool { return p.pending("true") == 0 })
+	if diff := cmp.Diff(upTo(2), numbersByKey(t, p.records(p.topic))["a"]); diff != "" {
 		t.Errorf("numbers (-want +got):\n%s", diff)
 	}
 }

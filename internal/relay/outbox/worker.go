@@ -32,6 +32,9 @@ import (
 // pause of a failover after the active relay is gone.
 const lockInterval = 250 * time.Millisecond
 
+// steady is how long a session lasts that is not part of a run of failures.
+const steady = 10 * time.Second
+
 // Run works until ctx ends, and then returns nil once everything acknowledged
 // is settled and the lock is released. It returns an error at once if it
 // cannot read its configuration or listen; whatever else is wrong is told at
@@ -84,17 +87,23 @@ func newWorker(dir string, outbox config.Outbox, log *slog.Logger) *worker {
 // run holds one session after another until ctx ends.
 func (w *worker) run(ctx context.Context) {
 	var backoff relay.Backoff
+	told := ""
 	for ctx.Err() == nil {
-		wasActive, err := w.session(ctx)
+		start := time.Now()
+		err := w.session(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		problem := relay.ProblemOf(err, "InternalError")
 		w.health.Report(problem)
 		w.metrics.Failed(problem.Reason)
-		w.log.Warn("cannot relay", "reason", problem.Reason, "message", problem.Message)
-		if wasActive {
+		if time.Since(start) > steady {
 			backoff.Reset()
+			told = ""
+		}
+		if text := problem.Error(); told != text {
+			told = text
+			w.log.Warn("cannot relay", "reason", problem.Reason, "message", problem.Message)
 		}
 		backoff.Wait(ctx)
 	}
@@ -102,35 +111,34 @@ func (w *worker) run(ctx context.Context) {
 
 // session connects, waits for the lock and publishes until ctx ends (nil) or
 // something breaks.
-func (w *worker) session(ctx context.Context) (wasActive bool, err error) {
-	db, err := w.connect(ctx)
+func (w *worker) session(ctx context.Context) error {
+	db, err := w.connect(ctx, time.Duration(w.outbox.Polling.MaxInterval))
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer db.Close() // last: with the session goes the lock
 	table, err := db.Preflight(ctx, w.outbox)
 	if err != nil {
-		return false, err
+		return err
 	}
 	sink, err := kafkasink.New(kafkasink.Options{
 		Dir: w.dir, Kafka: w.outbox.Kafka, ClientID: "weir-relay/" + w.outbox.Name, Metrics: w.registry,
 	})
 	if err != nil {
-		return false, relay.ProblemOf(err, kafkasink.KafkaError)
+		return relay.ProblemOf(err, kafkasink.KafkaError)
 	}
 	defer sink.Close() // before the lock is free, so that nothing in flight outlives it
 	if problem := sink.Check(ctx, row.Topics(w.outbox.Routes)); problem != nil {
-		return false, problem
+		return problem
 	}
 	if err := w.lock(ctx, db); err != nil {
-		return false, err
+		return err
 	}
-	return true, w.relay(ctx, db, table, sink)
+	return w.relay(ctx, db, table, sink)
 }
 
-func (w *worker) connect(ctx context.Context) (*postgres.Session, error) {
-	uriFile := filepath.Join(w.dir, w.outbox.Database.URIFile)
-	return postgres.Connect(ctx, uriFile, w.outbox.Name, time.Duration(w.outbox.Polling.MaxInterval))
+func (w *worker) connect(ctx context.Context, longestPause time.Duration) (*postgres.Session, error) {
+	return postgres.Connect(ctx, filepath.Join(w.dir, w.outbox.Database.URIFile), w.outbox.Name, longestPause)
 }
 
 // lock returns once this session holds the table's lock.
@@ -158,7 +166,10 @@ func (w *worker) lock(ctx context.Context, db *postgres.Session) error {
 // relay publishes while this session holds the lock.
 func (w *worker) relay(ctx context.Context, db *postgres.Session, table postgres.Table, sink *kafkasink.Sink) error {
 	w.log.Info("active", "table", table.Name)
-	w.health.Enter(config.Active)
+	if table.Advice != "" {
+		w.log.Warn("slow", "advice", table.Advice)
+	}
+	w.health.Begin(config.Active) // the engine says whether records flow
 	w.gauges.active.Set(1)
 	defer w.gauges.active.Set(0)
 

@@ -35,15 +35,16 @@ func (s *Session) Backlog(ctx context.Context, t Table) (Backlog, error) {
 	return b, nil
 }
 
-// The pause between two counts is at least backlogInterval and backlogShare
-// times what the last count took, so that counting stays cheap however large
-// the table grows.
+// The pause between two counts is backlogShare times what the last count took,
+// so that counting stays cheap however large the table grows.
 const (
 	backlogInterval = 2 * time.Second
 	backlogShare    = 20
+	// MaxBacklogPause is how long a session that only counts may be silent.
+	MaxBacklogPause = time.Minute
 )
 
 // BacklogPause is how long to wait after a count that took so long.
 func BacklogPause(took time.Duration) time.Duration {
-	return max(backlogInterval, backlogShare*took)
+	return min(max(backlogInterval, backlogShare*took), MaxBacklogPause)
 }

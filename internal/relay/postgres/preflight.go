@@ -31,6 +31,7 @@ func (s *Session) Preflight(ctx context.Context, o config.Outbox) (Table, error)
 	}
 	return Table{
 		Name:           found.name,
+		Advice:         found.advice(o.Columns.Sequence),
 		columns:        o.Columns,
 		mark:           o.AfterPublish == config.Mark,
 		binaryPayload:  found.columns[o.Columns.Payload].typ == "bytea",
@@ -56,6 +57,7 @@ type column struct {
 	typ       string
 	notNull   bool
 	unique    bool // by an index of its own
+	indexed   bool // some index begins with it
 	maySelect bool
 	mayUpdate bool
 }
@@ -80,7 +82,8 @@ func (s *Session) inspect(ctx context.Context, table string) (inspection, error)
 		       has_column_privilege(attrelid, attnum, 'SELECT'), has_column_privilege(attrelid, attnum, 'UPDATE'),
 		       EXISTS (SELECT FROM pg_index
 		               WHERE indrelid = attrelid AND indisunique AND indisvalid AND indimmediate AND indpred IS NULL
-		                 AND indnkeyatts = 1 AND indkey[0] = attnum)
+		                 AND indnkeyatts = 1 AND indkey[0] = attnum),
+		       EXISTS (SELECT FROM pg_index WHERE indrelid = attrelid AND indisvalid AND indkey[0] = attnum)
 		FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum`, i.oid)
 	if err != nil {
 		return inspection{}, Problem(err)
@@ -88,7 +91,7 @@ func (s *Session) inspect(ctx context.Context, table string) (inspection, error)
 	i.columns = map[string]column{}
 	var attribute string
 	var c column
-	_, err = pgx.ForEachRow(rows, []any{&attribute, &c.number, &c.typ, &c.notNull, &c.maySelect, &c.mayUpdate, &c.unique}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&attribute, &c.number, &c.typ, &c.notNull, &c.maySelect, &c.mayUpdate, &c.unique, &c.indexed}, func() error {
 		i.columns[attribute] = c
 		i.columnList = append(i.columnList, attribute)
 		return nil
@@ -97,6 +100,14 @@ func (s *Session) inspect(ctx context.Context, table string) (inspection, error)
 		return inspection{}, Problem(err)
 	}
 	return i, nil
+}
+
+func (i inspection) advice(sequence string) string {
+	if i.columns[sequence].indexed {
+		return ""
+	}
+	return fmt.Sprintf("no index begins with column %q, so every read sorts the whole table; run: CREATE UNIQUE INDEX ON %s (%s)",
+		sequence, i.name, quote(sequence))
 }
 
 func (s *Session) tableNotFound(ctx context.Context, schema, name string) *relay.Problem {

@@ -14,6 +14,8 @@ import (
 type Table struct {
 	// Name is the table's name as SQL writes it, quoted where it must be.
 	Name string
+	// Advice says what would make the relay faster, empty if nothing does.
+	Advice string
 
 	columns config.Columns
 	mark    bool
@@ -83,7 +85,7 @@ func (t Table) wherePending() string {
 func (t Table) settle() string {
 	rows := fmt.Sprintf("%s = ANY($1::int8[])", quote(t.columns.Sequence))
 	if !t.uniqueSequence {
-		rows = fmt.Sprintf("(%s::int8, %s) IN (SELECT * FROM unnest($1::int8[], $2::text[]))", quote(t.columns.Sequence), text(t.columns.ID))
+		rows += fmt.Sprintf(" AND (%s::int8, %s) IN (SELECT * FROM unnest($1::int8[], $2::text[]))", quote(t.columns.Sequence), text(t.columns.ID))
 	}
 	if !t.mark {
 		return fmt.Sprintf("DELETE FROM %s WHERE %s", t.Name, rows)
