@@ -92,12 +92,12 @@ func StartPostgres(ctx context.Context) (*Postgres, error) {
 
 // fetchPostgres leaves the binaries and a fresh data directory in partial. The
 // library offers no other way to fetch than to run a server.
-func fetchPostgres(ctx context.Context, partial string) error {
+func fetchPostgres(ctx context.Context, partial string) (err error) {
 	dir, removeDir, err := store.TempDir("weir-postgres-")
 	if err != nil {
 		return err
 	}
-	defer removeDir()
+	defer func() { err = errors.Join(err, removeDir()) }()
 	port, releasePort, err := store.Port()
 	if err != nil {
 		return err
