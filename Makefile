@@ -44,4 +44,4 @@ generate: ## Write deep copies, CRDs, RBAC and docs/api.md from the sources.
 		--templates-dir=hack/tools/api-reference --source-path=./api --renderer=markdown --output-path=$(OUT)/docs/api.md
 
 build: ## Build bin/manager and bin/relay.
-	CGO_ENABLED=0 go build -buildvcs=false -trimpath -o bin/ ./cmd/manager ./cmd/relay
+	go build -buildvcs=false -o bin/ ./cmd/manager ./cmd/relay

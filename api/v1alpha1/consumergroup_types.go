@@ -2,8 +2,9 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// ConsumerGroup is the contract for a reader: who reads what, how far behind it may be, and what happens to
-// records that it fails on. Kafka's group itself is created by its clients.
+// ConsumerGroup is the contract for a reader: who reads what, how far behind
+// it may be, and what happens to records that it fails on. Kafka's group
+// itself is created by its clients.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -34,7 +35,8 @@ type ConsumerGroup struct {
 // +kubebuilder:validation:XValidation:rule="has(self.clusterRef) == has(oldSelf.clusterRef) && (!has(self.clusterRef) || self.clusterRef == oldSelf.clusterRef)",fieldPath=".clusterRef",message="clusterRef is immutable: delete this resource and create it for the other cluster"
 // +kubebuilder:validation:XValidation:rule="has(self.groupId) == has(oldSelf.groupId) && (!has(self.groupId) || self.groupId == oldSelf.groupId)",fieldPath=".groupId",message="groupId is immutable, since the group's offsets and dead letters are kept under it: create another ConsumerGroup"
 type ConsumerGroupSpec struct {
-	// Suspend stops Weir from touching anything for this group. Grants and topics stay as they are.
+	// Suspend stops Weir from touching anything for this group. Grants and topics
+	// stay as they are.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 
@@ -43,21 +45,24 @@ type ConsumerGroupSpec struct {
 	// +optional
 	ClusterRef *ClusterReference `json:"clusterRef,omitempty"`
 
-	// GroupID is the group.id that the clients use: "billing". Absent means this resource's name. Immutable.
+	// GroupID is the group.id that the clients use: "billing". Absent means this
+	// resource's name. Immutable.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=200
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z0-9._-]*$')",message="groupId may have letters, digits, '.', '_' and '-' only, since topics are named after it"
 	GroupID string `json:"groupId,omitempty"`
 
-	// Principal that the clients authenticate as, as Kafka's ACLs write it: "User:billing". Weir grants it READ on the
-	// group and on the topics, and what the dead letter policy needs.
+	// Principal that the clients authenticate as, as Kafka's ACLs write it:
+	// "User:billing". Weir grants it READ on the group and on the topics, and what
+	// the dead letter policy needs.
 	// +required
 	// +kubebuilder:validation:MaxLength=249
 	// +kubebuilder:validation:XValidation:rule="self.matches('^User:.+$') && self != 'User:*'",message="must be User:<name>, one user and not User:*"
 	Principal string `json:"principal"`
 
-	// Topics that the group reads: Topic resources. Those in another namespace must allow it in spec.allowedConsumers.
+	// Topics that the group reads: Topic resources. Those in another namespace
+	// must allow it in spec.allowedConsumers.
 	// +required
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=100
@@ -65,7 +70,8 @@ type ConsumerGroupSpec struct {
 	// +listType=atomic
 	Topics []TopicReference `json:"topics"`
 
-	// Lag is how far behind the group may be. Absent means that lag is shown and never judged.
+	// Lag is how far behind the group may be. Absent means that lag is shown and
+	// never judged.
 	// +optional
 	Lag LagObjective `json:"lag,omitzero"`
 
@@ -74,14 +80,16 @@ type ConsumerGroupSpec struct {
 	// +kubebuilder:default={}
 	Alerts Alerts `json:"alerts,omitzero"`
 
-	// DeadLetterPolicyRef names the DeadLetterPolicy, in this namespace, for records that the group fails on. Weir
-	// then makes the topics <groupId>.failed, .retry, .wait.1 to n and .dlt. Absent means that failures are the
-	// clients' own affair.
+	// DeadLetterPolicyRef names the DeadLetterPolicy, in this namespace, for
+	// records that the group fails on. Weir then makes the topics
+	// <groupId>.failed, .retry, .wait.1 to n and .dlt. Absent means that failures
+	// are the clients' own affair.
 	// +optional
 	DeadLetterPolicyRef *LocalReference `json:"deadLetterPolicyRef,omitempty"`
 }
 
-// LagObjective is how far behind a group may be. Without maxTime and maxRecords, lag is shown and never judged.
+// LagObjective is how far behind a group may be. Without maxTime and
+// maxRecords, lag is shown and never judged.
 // +kubebuilder:validation:XValidation:rule="!has(self.for) || has(self.maxTime) || has(self.maxRecords)",fieldPath=".for",message="for is how long an objective may be missed: set maxTime or maxRecords too"
 type LagObjective struct {
 	// MaxTime is the age that no unread record may exceed, from 1s to 8760h: 60s.
@@ -90,11 +98,13 @@ type LagObjective struct {
 	// +kubebuilder:validation:MaxLength=20
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be a duration from 1s to 8760h, such as 60s"
 	MaxTime *metav1.Duration `json:"maxTime,omitempty"`
-	// MaxRecords is the number of unread records that the group may not exceed, over all partitions: 100000.
+	// MaxRecords is the number of unread records that the group may not exceed,
+	// over all partitions: 100000.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	MaxRecords *int64 `json:"maxRecords,omitempty"`
-	// For is how long the objective must be missed before Lagging turns True, up to 24h: 5m. Absent means at once.
+	// For is how long the objective must be missed before Lagging turns True, up
+	// to 24h: 5m. Absent means at once.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=20
@@ -119,8 +129,8 @@ type Alerts struct {
 	// +optional
 	// +kubebuilder:default={}
 	Severity AlertSeverity `json:"severity,omitzero"`
-	// RunbookURL is the annotation runbook_url of every alert: "https://runbooks.example.com/billing". Absent means
-	// Weir's own runbook.
+	// RunbookURL is the annotation runbook_url of every alert:
+	// "https://runbooks.example.com/billing". Absent means Weir's own runbook.
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="self == '' || (isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHostname() != '')",message="must be an http or https URL"
@@ -139,18 +149,21 @@ type AlertSeverity struct {
 
 // ConsumerGroupStatus is what Weir sees of a group.
 type ConsumerGroupStatus struct {
-	// ObservedGeneration is the generation that the conditions speak of; -1 until Weir has looked.
+	// ObservedGeneration is the generation that the conditions speak of; -1 until
+	// Weir has looked.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Conditions: Ready (the contract is in effect: grants made, rules written, group observable), Lagging (the group
-	// misses its objective, which leaves Ready as it is), and while they are True Reconciling (Weir is at it) or
+	// Conditions: Ready (the contract is in effect: grants made, rules written,
+	// group observable), Lagging (the group misses its objective, which leaves
+	// Ready as it is), and while they are True Reconciling (Weir is at it) or
 	// Stalled (somebody must act).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// Cluster is the KafkaCluster that this resource lives on. It stays the same when another one becomes the default.
+	// Cluster is the KafkaCluster that this resource lives on. It stays the same
+	// when another one becomes the default.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Cluster string `json:"cluster,omitempty"`
@@ -158,7 +171,8 @@ type ConsumerGroupStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	GroupID string `json:"groupId,omitempty"`
-	// State of the group in Kafka: Stable, Empty, …; absent if no client has used it yet.
+	// State of the group in Kafka: Stable, Empty, …; absent if no client has used
+	// it yet.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	State string `json:"state,omitempty"`
@@ -169,7 +183,8 @@ type ConsumerGroupStatus struct {
 	// Members of the group.
 	// +optional
 	Members int32 `json:"members,omitempty"`
-	// Lag over all topics. Rounded, and written at most once a minute unless a condition changes.
+	// Lag over all topics. Rounded, and written at most once a minute unless a
+	// condition changes.
 	// +optional
 	Lag *Lag `json:"lag,omitempty"`
 	// Worst is the partition that is furthest behind.
@@ -183,7 +198,8 @@ type ConsumerGroupStatus struct {
 	// DeadLetters of the group, where it has a policy.
 	// +optional
 	DeadLetters *DeadLetterStatus `json:"deadLetters,omitempty"`
-	// ManagedBindings are the ACL bindings that Weir has made, and removes when nothing needs them any more.
+	// ManagedBindings are the ACL bindings that Weir has made, and removes when
+	// nothing needs them any more.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32768
@@ -231,8 +247,9 @@ type DeadLetterStatus struct {
 	// Depth is the number of records in it; absent while unknown.
 	// +optional
 	Depth *int64 `json:"depth,omitempty"`
-	// WaitTopics is the number of wait topics that exist for this group. It does not shrink while there is a
-	// policy, so that a shorter schedule strands no record.
+	// WaitTopics is the number of wait topics that exist for this group. It does
+	// not shrink while there is a policy, so that a shorter schedule strands no
+	// record.
 	// +optional
 	WaitTopics int32 `json:"waitTopics,omitempty"`
 }

@@ -6,7 +6,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:validation:Enum=Fixed;Linear;Exponential
 type BackoffPolicy string
 
-// The policies. Attempt 1 is the first delivery; each says the wait before attempt n+1.
+// The policies. Attempt 1 is the first delivery; each says the wait before
+// attempt n+1.
 const (
 	// The same wait each time: delay.
 	BackoffFixed BackoffPolicy = "Fixed"
@@ -23,8 +24,9 @@ type Execution string
 // ExecutionManaged means that Weir's retry worker moves them.
 const ExecutionManaged Execution = "Managed"
 
-// DeadLetterPolicy says how often and when a failed record is tried again, and what happens when that is no use.
-// Any number of ConsumerGroups in the namespace may use it.
+// DeadLetterPolicy says how often and when a failed record is tried again, and
+// what happens when that is no use. Any number of ConsumerGroups in the
+// namespace may use it.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -52,7 +54,8 @@ type DeadLetterPolicy struct {
 
 // DeadLetterPolicySpec says how failed records are retried and kept.
 type DeadLetterPolicySpec struct {
-	// Suspend stops Weir from following changes of this policy; records move on by the last one in effect.
+	// Suspend stops Weir from following changes of this policy; records move on by
+	// the last one in effect.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 
@@ -74,7 +77,8 @@ type DeadLetterPolicySpec struct {
 
 // Retry says how often and when a record is tried again.
 type Retry struct {
-	// MaxAttempts counts the first delivery: 5 means up to 4 retries, 1 means none.
+	// MaxAttempts counts the first delivery: 5 means up to 4 retries, 1 means
+	// none.
 	// +optional
 	// +kubebuilder:default=5
 	// +kubebuilder:validation:Minimum=1
@@ -84,15 +88,16 @@ type Retry struct {
 	// +optional
 	// +kubebuilder:default={}
 	Backoff Backoff `json:"backoff,omitzero"`
-	// MaxElapsed is when retrying ends even if attempts are left, counted from the first failure, up to 8760h: 1h.
-	// Absent means that attempts alone decide.
+	// MaxElapsed is when retrying ends even if attempts are left, counted from the
+	// first failure, up to 8760h: 1h. Absent means that attempts alone decide.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=20
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(ms|s|m|h))+$') && duration(self) >= duration('1ms') && duration(self) <= duration('8760h')",message="must be a duration from 1ms to 8760h, such as 1h"
 	MaxElapsed *metav1.Duration `json:"maxElapsed,omitempty"`
-	// PermanentErrors are error classes, the header weir-error-class of a failed record, that are never retried:
-	// ["DeserializationError", "*SchemaException"]. A leading or trailing * matches any text.
+	// PermanentErrors are error classes, the header weir-error-class of a failed
+	// record, that are never retried: ["DeserializationError",
+	// "*SchemaException"]. A leading or trailing * matches any text.
 	// +optional
 	// +kubebuilder:validation:MaxItems=100
 	// +kubebuilder:validation:items:MaxLength=256
@@ -106,8 +111,8 @@ type Retry struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.factor) || self.policy == 'Exponential'",fieldPath=".factor",message="factor is for policy: Exponential: set that, or drop factor"
 // +kubebuilder:validation:XValidation:rule="!has(self.max) || self.policy != 'Fixed'",fieldPath=".max",message="max is for policy: Linear or Exponential: set one of them, or drop max"
 type Backoff struct {
-	// Policy says how the wait before attempt n+1 grows: Fixed (delay), Linear (delay · n) or Exponential
-	// (delay · factor^(n−1)).
+	// Policy says how the wait before attempt n+1 grows: Fixed (delay), Linear
+	// (delay · n) or Exponential (delay · factor^(n−1)).
 	// +optional
 	// +kubebuilder:default=Exponential
 	Policy BackoffPolicy `json:"policy,omitempty"`
@@ -129,8 +134,9 @@ type Backoff struct {
 	// +kubebuilder:validation:MaxLength=20
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(ms|s|m|h))+$') && duration(self) >= duration('1ms') && duration(self) <= duration('168h')",message="must be a duration from 1ms to 168h, such as 5m"
 	Max *metav1.Duration `json:"max,omitempty"`
-	// JitterPercent moves each due time by up to this share of its wait, later only, so that records that failed
-	// together are not tried again together: 20. Absent means none.
+	// JitterPercent moves each due time by up to this share of its wait, later
+	// only, so that records that failed together are not tried again together: 20.
+	// Absent means none.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
@@ -139,7 +145,8 @@ type Backoff struct {
 
 // DeadLetter says how dead letters are kept.
 type DeadLetter struct {
-	// Retention is how long dead letters are kept, from 1m to 87600h: 336h, which is two weeks.
+	// Retention is how long dead letters are kept, from 1m to 87600h: 336h, which
+	// is two weeks.
 	// +optional
 	// +kubebuilder:default="336h"
 	// +kubebuilder:validation:Type=string
@@ -150,11 +157,13 @@ type DeadLetter struct {
 
 // DeadLetterPolicyStatus is what Weir makes of a policy.
 type DeadLetterPolicyStatus struct {
-	// ObservedGeneration is the generation that the conditions speak of; -1 until Weir has looked.
+	// ObservedGeneration is the generation that the conditions speak of; -1 until
+	// Weir has looked.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Conditions: Ready (the policy is in effect), DeadLettersPresent (somebody should look), and while they are True
-	// Reconciling (Weir is at it) or Stalled (somebody must act).
+	// Conditions: Ready (the policy is in effect), DeadLettersPresent (somebody
+	// should look), and while they are True Reconciling (Weir is at it) or Stalled
+	// (somebody must act).
 	// +optional
 	// +listType=map
 	// +listMapKey=type

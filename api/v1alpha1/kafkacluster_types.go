@@ -31,9 +31,11 @@ const (
 	NamingFree TopicNaming = "Free"
 )
 
-// KafkaCluster says where a Kafka cluster is, how to reach it, and which namespaces may use it.
+// KafkaCluster says where a Kafka cluster is, how to reach it, and which
+// namespaces may use it.
 //
-// It belongs to the platform team and is cluster-scoped. Secrets that it refers to are in the operator's namespace.
+// It belongs to the platform team and is cluster-scoped. Secrets that it
+// refers to are in the operator's namespace.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -58,14 +60,16 @@ type KafkaCluster struct {
 	Status KafkaClusterStatus `json:"status,omitzero"`
 }
 
-// KafkaClusterSpec says where a cluster is, how to reach it, and who may use it.
+// KafkaClusterSpec says where a cluster is, how to reach it, and who may use
+// it.
 type KafkaClusterSpec struct {
-	// Suspend stops Weir from touching this cluster and everything that lives on it.
+	// Suspend stops Weir from touching this cluster and everything that lives on
+	// it.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 
-	// BootstrapServers are addresses of one or more brokers, through which the others are found:
-	// ["kafka-bootstrap.kafka.svc:9092"].
+	// BootstrapServers are addresses of one or more brokers, through which the
+	// others are found: ["kafka-bootstrap.kafka.svc:9092"].
 	// +required
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
@@ -74,60 +78,69 @@ type KafkaClusterSpec struct {
 	// +listType=atomic
 	BootstrapServers []string `json:"bootstrapServers"`
 
-	// ClusterID is a guard: where it is set, Weir refuses to act if the brokers report another cluster ID. The ID of a
-	// connected cluster is in status.clusterId.
+	// ClusterID is a guard: where it is set, Weir refuses to act if the brokers
+	// report another cluster ID. The ID of a connected cluster is in
+	// status.clusterId.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	ClusterID string `json:"clusterId,omitempty"`
 
-	// TLS encrypts the connection. Absent means plaintext; {} means TLS with the system's roots.
+	// TLS encrypts the connection. Absent means plaintext; {} means TLS with the
+	// system's roots.
 	// +optional
 	TLS *KafkaTLS `json:"tls,omitempty"`
 
-	// SASL authenticates the operator. Absent means no SASL: a client certificate, or a cluster that is open.
+	// SASL authenticates the operator. Absent means no SASL: a client certificate,
+	// or a cluster that is open.
 	// +optional
 	SASL *KafkaSASL `json:"sasl,omitempty"`
 
-	// Namespaces says which namespaces may use this cluster: all of them, unless it says otherwise.
+	// Namespaces says which namespaces may use this cluster: all of them, unless
+	// it says otherwise.
 	// +optional
 	// +kubebuilder:default={from: All}
 	Namespaces ClusterNamespaces `json:"namespaces,omitzero"`
 
-	// TopicNaming is Namespaced (a topic's name is "<namespace>.<name>", and a spec.topicName must begin with
-	// "<namespace>.") or Free (the name is "<name>", and spec.topicName may be any). It applies to Topics that are made
+	// TopicNaming is Namespaced (a topic's name is "<namespace>.<name>", and a
+	// spec.topicName must begin with "<namespace>.") or Free (the name is
+	// "<name>", and spec.topicName may be any). It applies to Topics that are made
 	// from then on.
 	// +optional
 	// +kubebuilder:default=Namespaced
 	TopicNaming TopicNaming `json:"topicNaming,omitempty"`
 
-	// Defaults are for a Topic that is silent, when its topic is created. They are not enforced afterwards.
+	// Defaults are for a Topic that is silent, when its topic is created. They are
+	// not enforced afterwards.
 	// +optional
 	Defaults TopicDefaults `json:"defaults,omitzero"`
 
-	// RetryWorker configures the worker that moves the failed records of all groups with a DeadLetterPolicy on this
-	// cluster. It runs in the operator's namespace as soon as there is such a group.
+	// RetryWorker configures the worker that moves the failed records of all
+	// groups with a DeadLetterPolicy on this cluster. It runs in the operator's
+	// namespace as soon as there is such a group.
 	// +optional
 	RetryWorker *RetryWorkerSpec `json:"retryWorker,omitempty"`
 }
 
 // KafkaTLS says how a connection is encrypted.
 type KafkaTLS struct {
-	// CASecretRef names the PEM certificates that sign the brokers', in the operator's namespace. Absent means the
-	// system's roots.
+	// CASecretRef names the PEM certificates that sign the brokers', in the
+	// operator's namespace. Absent means the system's roots.
 	// +optional
 	CASecretRef *SecretKeyReference `json:"caSecretRef,omitempty"`
-	// ClientSecretRef names a Secret with the keys tls.crt and tls.key, the client certificate for mTLS, in the
-	// operator's namespace.
+	// ClientSecretRef names a Secret with the keys tls.crt and tls.key, the client
+	// certificate for mTLS, in the operator's namespace.
 	// +optional
 	ClientSecretRef *SecretReference `json:"clientSecretRef,omitempty"`
 }
 
 // KafkaSASL says how the operator authenticates.
 type KafkaSASL struct {
-	// Mechanism is Plain, ScramSHA256 or ScramSHA512. Workers on this cluster use it too.
+	// Mechanism is Plain, ScramSHA256 or ScramSHA512. Workers on this cluster use
+	// it too.
 	// +required
 	Mechanism SASLMechanism `json:"mechanism"`
-	// SecretRef names a Secret with the keys username and password, in the operator's namespace.
+	// SecretRef names a Secret with the keys username and password, in the
+	// operator's namespace.
 	// +required
 	SecretRef SecretReference `json:"secretRef"`
 }
@@ -141,7 +154,8 @@ type ClusterNamespaces struct {
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:XValidation:rule="self != 'Same'",message="must be All or Selector, since a cluster has no namespace of its own"
 	From NamespacesFrom `json:"from,omitempty"`
-	// Selector matches the labels of namespaces. Every namespace has the label kubernetes.io/metadata.name, its name.
+	// Selector matches the labels of namespaces. Every namespace has the label
+	// kubernetes.io/metadata.name, its name.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",message="is empty, which would match every namespace: name labels, or write from: All"
 	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'] && (e.operator in ['In', 'NotIn']) == (has(e.values) && size(e.values) > 0))",fieldPath=".matchExpressions",message="each needs an operator, In or NotIn with values, or Exists or DoesNotExist without"
@@ -155,7 +169,8 @@ type TopicDefaults struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100000
 	Partitions *int32 `json:"partitions,omitempty"`
-	// Replicas of a new topic: 3. Absent means the broker's default.replication.factor.
+	// Replicas of a new topic: 3. Absent means the broker's
+	// default.replication.factor.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=32
@@ -167,11 +182,13 @@ type TopicDefaults struct {
 
 // RetryWorkerSpec configures the retry worker of a cluster.
 type RetryWorkerSpec struct {
-	// Kafka is the worker's own identity; its Secret is in the operator's namespace. Weir grants it what it needs.
-	// Absent means the operator's credentials, and no grants.
+	// Kafka is the worker's own identity; its Secret is in the operator's
+	// namespace. Weir grants it what it needs. Absent means the operator's
+	// credentials, and no grants.
 	// +optional
 	Kafka *KafkaCredentials `json:"kafka,omitempty"`
-	// Replicas share the work, by partition. 0 stops it: failed records wait where they are.
+	// Replicas share the work, by partition. 0 stops it: failed records wait where
+	// they are.
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=0
@@ -198,11 +215,14 @@ const (
 
 // KafkaClusterStatus is what Weir sees of a cluster.
 type KafkaClusterStatus struct {
-	// ObservedGeneration is the generation that the conditions speak of; -1 until Weir has looked.
+	// ObservedGeneration is the generation that the conditions speak of; -1 until
+	// Weir has looked.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Conditions: Ready (the brokers answer, accept the credentials and report the right cluster ID), and while they
-	// are True Reconciling (Weir is at it) or Stalled (somebody must act).
+	// Conditions: Ready (the brokers answer, accept the credentials and report the
+	// right cluster ID), RetryWorkerReady (where there is a retry worker: it
+	// moves failed records), and while they are True Reconciling (Weir is at it)
+	// or Stalled (somebody must act).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -215,7 +235,8 @@ type KafkaClusterStatus struct {
 	// Brokers that are registered.
 	// +optional
 	Brokers int32 `json:"brokers,omitempty"`
-	// Authorizer is Enabled or Disabled. Without one, topics work and grants are not enforced.
+	// Authorizer is Enabled or Disabled. Without one, topics work and grants are
+	// not enforced.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	Authorizer Authorizer `json:"authorizer,omitempty"`
@@ -225,7 +246,8 @@ type KafkaClusterStatus struct {
 	// ACLBindings that Weir has made on this cluster.
 	// +optional
 	ACLBindings int32 `json:"aclBindings,omitempty"`
-	// ManagedBindings are the ACL bindings that Weir has made for the retry worker of this cluster.
+	// ManagedBindings are the ACL bindings that Weir has made for the retry worker
+	// of this cluster.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=100000

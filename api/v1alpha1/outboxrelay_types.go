@@ -31,7 +31,8 @@ const (
 	MarkRow AfterPublish = "Mark"
 )
 
-// OutboxRelay publishes the rows of an outbox table to Kafka: at least once, in order per key, without loss.
+// OutboxRelay publishes the rows of an outbox table to Kafka: at least once,
+// in order per key, without loss.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -61,7 +62,8 @@ type OutboxRelay struct {
 // +kubebuilder:validation:XValidation:rule="self.afterPublish != 'Mark' || has(self.outbox.columns.status)",fieldPath=".outbox.columns.status",message="afterPublish: Mark needs outbox.columns.status, the column that holds PENDING, SENT or FAILED"
 // +kubebuilder:validation:XValidation:rule="self.afterPublish == 'Mark' || (!has(self.outbox.columns.status) && !has(self.outbox.columns.publishedAt))",fieldPath=".outbox.columns",message="status and publishedAt are written by afterPublish: Mark only: set that, or drop them"
 type OutboxRelaySpec struct {
-	// Suspend stops Weir from touching the relay: its worker, if there is one, runs on as it is.
+	// Suspend stops Weir from touching the relay: its worker, if there is one,
+	// runs on as it is.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 
@@ -74,7 +76,8 @@ type OutboxRelaySpec struct {
 	// +required
 	Database Database `json:"database"`
 
-	// Outbox describes the table. Absent means public.outbox with Debezium's columns, and seq.
+	// Outbox describes the table. Absent means public.outbox with Debezium's
+	// columns, and seq.
 	// +optional
 	// +kubebuilder:default={}
 	Outbox Outbox `json:"outbox,omitzero"`
@@ -84,14 +87,14 @@ type OutboxRelaySpec struct {
 	// +kubebuilder:default={}
 	Capture Capture `json:"capture,omitzero"`
 
-	// AfterPublish is what becomes of a row after its record was acknowledged. Delete deletes it; Mark writes SENT into
-	// outbox.columns.status.
+	// AfterPublish is what becomes of a row after its record was acknowledged.
+	// Delete deletes it; Mark writes SENT into outbox.columns.status.
 	// +optional
 	// +kubebuilder:default=Delete
 	AfterPublish AfterPublish `json:"afterPublish,omitempty"`
 
-	// Routes say which rows go to which topic; the first match wins. A row without a match stops the relay in front
-	// of it, and the status says which row.
+	// Routes say which rows go to which topic; the first match wins. A row without
+	// a match stops the relay in front of it, and the status says which row.
 	// +required
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=100
@@ -104,7 +107,8 @@ type OutboxRelaySpec struct {
 	// +required
 	Kafka KafkaCredentials `json:"kafka"`
 
-	// Replicas of the worker: one is active, the others stand by. 0 stops publishing; rows wait.
+	// Replicas of the worker: one is active, the others stand by. 0 stops
+	// publishing; rows wait.
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=0
@@ -126,8 +130,9 @@ type Database struct {
 	// +optional
 	// +kubebuilder:default=Postgres
 	Engine DatabaseEngine `json:"engine,omitempty"`
-	// ConnectionSecretRef names the Secret key, in this namespace, that holds a connection URI as CloudNativePG writes
-	// it: postgresql://user:password@host:5432/database.
+	// ConnectionSecretRef names the Secret key, in this namespace, that holds a
+	// connection URI as CloudNativePG writes it:
+	// postgresql://user:password@host:5432/database.
 	// +required
 	ConnectionSecretRef SecretKeyReference `json:"connectionSecretRef"`
 }
@@ -140,7 +145,8 @@ type Outbox struct {
 	// +kubebuilder:validation:MaxLength=127
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[^.]{1,63}([.][^.]{1,63})?$')",message="must be table or schema.table, each of 1 to 63 characters"
 	Table string `json:"table,omitempty"`
-	// Columns of the table. The defaults are those of Debezium's outbox table, and seq.
+	// Columns of the table. The defaults are those of Debezium's outbox table, and
+	// seq.
 	// +optional
 	// +kubebuilder:default={}
 	Columns OutboxColumns `json:"columns,omitzero"`
@@ -148,7 +154,8 @@ type Outbox struct {
 
 // OutboxColumns names the columns of an outbox table.
 type OutboxColumns struct {
-	// ID identifies the event; it becomes the header "id", by which consumers can drop duplicates.
+	// ID identifies the event; it becomes the header "id", by which consumers can
+	// drop duplicates.
 	// +optional
 	// +kubebuilder:default=id
 	// +kubebuilder:validation:MinLength=1
@@ -172,7 +179,8 @@ type OutboxColumns struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Type string `json:"type,omitempty"`
-	// Payload becomes the record's value: a column of type json, jsonb, text or bytea.
+	// Payload becomes the record's value: a column of type json, jsonb, text or
+	// bytea.
 	// +optional
 	// +kubebuilder:default=payload
 	// +kubebuilder:validation:MinLength=1
@@ -184,25 +192,27 @@ type OutboxColumns struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Sequence string `json:"sequence,omitempty"`
-	// CreatedAt is a timestamptz column: "created_at". It becomes the record's timestamp, and tells the age of waiting
-	// rows. Absent means that the timestamp is the time of publishing, and the age is not known.
+	// CreatedAt is a timestamptz column: "created_at". It becomes the record's
+	// timestamp, and tells the age of waiting rows. Absent means that the
+	// timestamp is the time of publishing, and the age is not known.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	CreatedAt string `json:"createdAt,omitempty"`
-	// Headers is a json or jsonb column that holds an object of strings: {"tenant": "a"}. They become headers of the
-	// record. Absent means none.
+	// Headers is a json or jsonb column that holds an object of strings:
+	// {"tenant": "a"}. They become headers of the record. Absent means none.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Headers string `json:"headers,omitempty"`
-	// Status is the text column that holds PENDING, SENT or FAILED. Needed by afterPublish Mark, and used by it only.
+	// Status is the text column that holds PENDING, SENT or FAILED. Needed by
+	// afterPublish Mark, and used by it only.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Status string `json:"status,omitempty"`
-	// PublishedAt is a timestamptz column that afterPublish Mark writes the time into. Absent means that the time is
-	// not kept.
+	// PublishedAt is a timestamptz column that afterPublish Mark writes the time
+	// into. Absent means that the time is not kept.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
@@ -223,8 +233,8 @@ type Capture struct {
 
 // Polling tunes how the table is read.
 type Polling struct {
-	// MaxInterval is the longest wait between two looks at an idle table, from 5ms to 1m: 500ms. A busy table is read
-	// without waiting.
+	// MaxInterval is the longest wait between two looks at an idle table, from 5ms
+	// to 1m: 500ms. A busy table is read without waiting.
 	// +optional
 	// +kubebuilder:default="500ms"
 	// +kubebuilder:validation:Type=string
@@ -241,7 +251,8 @@ type Polling struct {
 
 // Route sends rows to a topic.
 type Route struct {
-	// AggregateType of the rows that this route is for, compared exactly: "order". Absent matches every row.
+	// AggregateType of the rows that this route is for, compared exactly: "order".
+	// Absent matches every row.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
@@ -253,29 +264,33 @@ type Route struct {
 
 // OutboxRelayStatus is what Weir sees of a relay.
 type OutboxRelayStatus struct {
-	// ObservedGeneration is the generation that the conditions speak of; -1 until Weir has looked.
+	// ObservedGeneration is the generation that the conditions speak of; -1 until
+	// Weir has looked.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Conditions: Ready (publishing, or nothing to publish), Backlogged (rows wait longer than they should), and while
-	// they are True Reconciling (Weir is at it) or Stalled (somebody must act).
+	// Conditions: Ready (publishing, or nothing to publish), Backlogged (rows wait
+	// longer than they should), and while they are True Reconciling (Weir is at
+	// it) or Stalled (somebody must act).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// Cluster is the KafkaCluster that this resource lives on. It stays the same when another one becomes the default.
+	// Cluster is the KafkaCluster that this resource lives on. It stays the same
+	// when another one becomes the default.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Cluster string `json:"cluster,omitempty"`
 	// CaptureMode that is in use.
 	// +optional
 	CaptureMode CaptureMode `json:"captureMode,omitempty"`
-	// PendingRows wait to be published: exact to 1,000, then rounded to two digits. Written at most once a minute
-	// unless a condition changes; absent while unknown.
+	// PendingRows wait to be published: exact to 1,000, then rounded to two
+	// digits. Written at most once a minute unless a condition changes; absent
+	// while unknown.
 	// +optional
 	PendingRows *int64 `json:"pendingRows,omitempty"`
-	// OldestPendingSeconds is the age of the oldest waiting row, by the database's clock; absent while unknown, and
-	// without columns.createdAt.
+	// OldestPendingSeconds is the age of the oldest waiting row, by the database's
+	// clock; absent while unknown, and without columns.createdAt.
 	// +optional
 	OldestPendingSeconds *int64 `json:"oldestPendingSeconds,omitempty"`
 	// LastPublishedTime is when a record was last acknowledged.
@@ -284,7 +299,8 @@ type OutboxRelayStatus struct {
 	// Workload is the worker's Deployment.
 	// +optional
 	Workload *WorkloadStatus `json:"workload,omitempty"`
-	// ManagedBindings are the ACL bindings that Weir has made, and removes when nothing needs them any more.
+	// ManagedBindings are the ACL bindings that Weir has made, and removes when
+	// nothing needs them any more.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32768

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 )
@@ -70,6 +71,12 @@ func TestEveryFieldIsDocumented(t *testing.T) {
 			}
 			if !strings.HasSuffix(strings.TrimSpace(schema.Description), ".") {
 				t.Errorf("%s %s: the description %q is no sentence for kubectl explain", kind, path, schema.Description)
+			}
+			for line := range strings.Lines(schema.Description) {
+				// kubectl indents by 4, and would break a longer line of the source in its middle.
+				if utf8.RuneCountInString(strings.TrimSpace(line)) > 76 {
+					t.Errorf("%s %s: kubectl explain breaks a line of more than 76 characters: %q", kind, path, line)
+				}
 			}
 		})
 	}

@@ -25,20 +25,23 @@ type LocalReference struct {
 
 // TopicReference names a Topic resource.
 type TopicReference struct {
-	// Name of the Topic resource, which is not the topic's name in Kafka: "orders", not "shop.orders".
+	// Name of the Topic resource, which is not the topic's name in Kafka:
+	// "orders", not "shop.orders".
 	// +required
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a Topic resource, not of a topic in Kafka: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
 	Name string `json:"name"`
-	// Namespace of the Topic resource: "shop". Absent means this resource's own namespace. A Topic in another
-	// namespace must allow it, in its spec.allowedConsumers for readers and spec.allowedProducers for writers.
+	// Namespace of the Topic resource: "shop". Absent means this resource's own
+	// namespace. A Topic in another namespace must allow it, in its
+	// spec.allowedConsumers for readers and spec.allowedProducers for writers.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="self == '' || !format.dns1123Label().validate(self).hasValue()",message="must be the name of a namespace: lower-case letters, digits and '-', beginning and ending with a letter or digit"
 	Namespace string `json:"namespace,omitempty"`
 }
 
-// SecretReference names a Secret whose keys are fixed by the field that refers to it.
+// SecretReference names a Secret whose keys are fixed by the field that refers
+// to it.
 type SecretReference struct {
 	// Name of the Secret: "shop-relay-kafka".
 	// +required
@@ -75,15 +78,17 @@ const (
 	FromSelector NamespacesFrom = "Selector"
 )
 
-// NamespaceRule chooses namespaces other than the resource's own, which is always allowed.
+// NamespaceRule chooses namespaces other than the resource's own, which is
+// always allowed.
 // +kubebuilder:validation:XValidation:rule="has(self.selector) == (self.from == 'Selector')",fieldPath=".selector",message="selector goes with from: Selector, and from: Selector with a selector"
 type NamespaceRule struct {
-	// From is Same (this resource's namespace and no other), All, or Selector (namespaces whose labels match
-	// selector, besides this resource's own).
+	// From is Same (this resource's namespace and no other), All, or Selector
+	// (namespaces whose labels match selector, besides this resource's own).
 	// +optional
 	// +kubebuilder:default=Same
 	From NamespacesFrom `json:"from,omitempty"`
-	// Selector matches the labels of namespaces. Every namespace has the label kubernetes.io/metadata.name, its name.
+	// Selector matches the labels of namespaces. Every namespace has the label
+	// kubernetes.io/metadata.name, its name.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",message="is empty, which would match every namespace: name labels, or write from: All"
 	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'] && (e.operator in ['In', 'NotIn']) == (has(e.values) && size(e.values) > 0))",fieldPath=".matchExpressions",message="each needs an operator, In or NotIn with values, or Exists or DoesNotExist without"
@@ -100,14 +105,15 @@ type AllowedNamespaces struct {
 
 // KafkaCredentials are the identity with which a worker speaks to Kafka.
 type KafkaCredentials struct {
-	// Principal that these credentials authenticate as, as Kafka's ACLs write it: "User:shop-relay". Weir grants it
-	// what the worker needs, and nothing else.
+	// Principal that these credentials authenticate as, as Kafka's ACLs write it:
+	// "User:shop-relay". Weir grants it what the worker needs, and nothing else.
 	// +required
 	// +kubebuilder:validation:MaxLength=249
 	// +kubebuilder:validation:XValidation:rule="self.matches('^User:.+$') && self != 'User:*'",message="must be User:<name>, one user and not User:*"
 	Principal string `json:"principal"`
-	// CredentialsSecretRef names a Secret with the keys username and password (SASL, with the mechanism of the
-	// KafkaCluster), or tls.crt and tls.key (mTLS). A changed Secret takes effect without a restart.
+	// CredentialsSecretRef names a Secret with the keys username and password
+	// (SASL, with the mechanism of the KafkaCluster), or tls.crt and tls.key
+	// (mTLS). A changed Secret takes effect without a restart.
 	// +required
 	CredentialsSecretRef SecretReference `json:"credentialsSecretRef"`
 }
@@ -124,7 +130,8 @@ type PodTemplate struct {
 	// +kubebuilder:validation:MaxProperties=64
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k.lowerAscii()).hasValue() && size(self[k]) <= 4096)",message="must be annotations: keys like team or example.com/team, values of at most 4096 characters"
 	Annotations map[string]string `json:"annotations,omitempty"`
-	// NodeSelector: labels that a node must have to run the pods, such as {kubernetes.io/arch: arm64}.
+	// NodeSelector: labels that a node must have to run the pods, such as
+	// {kubernetes.io/arch: arm64}.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k).hasValue() && size(self[k]) <= 63)",message="must be labels: keys like team or example.com/team, values of at most 63 characters"
@@ -137,8 +144,8 @@ type PodTemplate struct {
 	// Affinity of the pods.
 	// +optional
 	Affinity *corev1.Affinity `json:"affinity,omitempty"`
-	// ServiceAccountName of the pods. Absent means the namespace's default. Its token is not mounted: workers do not
-	// speak to Kubernetes.
+	// ServiceAccountName of the pods. Absent means the namespace's default. Its
+	// token is not mounted: workers do not speak to Kubernetes.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self == '' || !format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a ServiceAccount: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"

@@ -2,7 +2,8 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// TopicConfig maps Kafka's topic configuration keys to values, as Kafka writes them.
+// TopicConfig maps Kafka's topic configuration keys to values, as Kafka writes
+// them.
 // +kubebuilder:validation:MaxProperties=64
 // +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^[a-z][a-zA-Z0-9._-]{0,127}$'))",message="keys must be Kafka's topic configuration names, such as retention.ms"
 // +kubebuilder:validation:XValidation:rule="self.all(k, size(self[k]) <= 4096)",message="values may have at most 4096 characters"
@@ -32,10 +33,11 @@ const (
 	Consume Right = "Consume"
 )
 
-// Topic is a topic in Kafka: its partitions, its configuration, and who may write and read it.
+// Topic is a topic in Kafka: its partitions, its configuration, and who may
+// write and read it.
 //
-// A topic that exists already is adopted. Deleting the resource keeps the topic and its records, unless
-// spec.deletionPolicy says otherwise.
+// A topic that exists already is adopted. Deleting the resource keeps the
+// topic and its records, unless spec.deletionPolicy says otherwise.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -67,7 +69,8 @@ type Topic struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.partitions) || !has(oldSelf.partitions) || self.partitions >= oldSelf.partitions",fieldPath=".partitions",message="partitions cannot shrink, since Kafka cannot remove partitions: write at least the former number"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.replicas) || (has(self.replicas) && self.replicas == oldSelf.replicas)",fieldPath=".replicas",message="replicas is immutable once set: write the former number"
 type TopicSpec struct {
-	// Suspend stops Weir from touching the topic and its grants. Deleting a suspended Topic never deletes data.
+	// Suspend stops Weir from touching the topic and its grants. Deleting a
+	// suspended Topic never deletes data.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 
@@ -76,8 +79,9 @@ type TopicSpec struct {
 	// +optional
 	ClusterRef *ClusterReference `json:"clusterRef,omitempty"`
 
-	// TopicName is the topic's name in Kafka: "shop.orders". Absent means "<namespace>.<name>", or "<name>" where the
-	// cluster's topicNaming is Free. Where it is Namespaced, the name must begin with "<namespace>.". Immutable.
+	// TopicName is the topic's name in Kafka: "shop.orders". Absent means
+	// "<namespace>.<name>", or "<name>" where the cluster's topicNaming is Free.
+	// Where it is Namespaced, the name must begin with "<namespace>.". Immutable.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=249
@@ -85,45 +89,50 @@ type TopicSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self != '.' && self != '..'",message="topicName cannot be '.' or '..'"
 	TopicName string `json:"topicName,omitempty"`
 
-	// Partitions of the topic: 12. Absent means that Weir does not manage them; a new topic then gets the cluster's
-	// default. They can grow, which moves keys to other partitions, and never shrink.
+	// Partitions of the topic: 12. Absent means that Weir does not manage them; a
+	// new topic then gets the cluster's default. They can grow, which moves keys
+	// to other partitions, and never shrink.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100000
 	Partitions *int32 `json:"partitions,omitempty"`
 
-	// Replicas of each partition: 3. Absent means that Weir does not manage them; a new topic then gets the cluster's
-	// default. Immutable once set.
+	// Replicas of each partition: 3. Absent means that Weir does not manage them;
+	// a new topic then gets the cluster's default. Immutable once set.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=32
 	Replicas *int32 `json:"replicas,omitempty"`
 
-	// Config holds the topic configuration that Weir manages, by Kafka's keys: {retention.ms: "604800000"}. Keys that
-	// are not here are not touched; a key that leaves is reset to the broker's default if Weir had set it.
+	// Config holds the topic configuration that Weir manages, by Kafka's keys:
+	// {retention.ms: "604800000"}. Keys that are not here are not touched; a key
+	// that leaves is reset to the broker's default if Weir had set it.
 	// +optional
 	Config TopicConfig `json:"config,omitempty"`
 
-	// DeletionPolicy says what becomes of the topic when this resource is deleted. Retain keeps it with its records;
-	// Delete deletes it, once no ConsumerGroup and no OutboxRelay refers to it.
+	// DeletionPolicy says what becomes of the topic when this resource is deleted.
+	// Retain keeps it with its records; Delete deletes it, once no ConsumerGroup
+	// and no OutboxRelay refers to it.
 	// +optional
 	// +kubebuilder:default=Retain
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 
-	// Access says which principals may do what on this topic. ConsumerGroups and OutboxRelays that refer to this
-	// Topic bring their own grants and need no entry.
+	// Access says which principals may do what on this topic. ConsumerGroups and
+	// OutboxRelays that refer to this Topic bring their own grants and need no
+	// entry.
 	// +optional
 	// +kubebuilder:validation:MaxItems=128
 	// +listType=atomic
 	Access []Access `json:"access,omitempty"`
 
-	// AllowedConsumers says whose ConsumerGroups may read this topic: those of this namespace, and what is said here.
+	// AllowedConsumers says whose ConsumerGroups may read this topic: those of
+	// this namespace, and what is said here.
 	// +optional
 	// +kubebuilder:default={}
 	AllowedConsumers AllowedNamespaces `json:"allowedConsumers,omitzero"`
 
-	// AllowedProducers says whose OutboxRelays may publish to this topic: those of this namespace, and what is said
-	// here.
+	// AllowedProducers says whose OutboxRelays may publish to this topic: those of
+	// this namespace, and what is said here.
 	// +optional
 	// +kubebuilder:default={}
 	AllowedProducers AllowedNamespaces `json:"allowedProducers,omitzero"`
@@ -138,14 +147,15 @@ type Access struct {
 	// +kubebuilder:validation:MaxLength=249
 	// +kubebuilder:validation:XValidation:rule="self.matches('^User:.+$')",message="must be User:<name>, as in Kafka's ACLs"
 	Principal string `json:"principal"`
-	// Allow is Produce (WRITE and DESCRIBE on the topic), Consume (READ and DESCRIBE on the topic), or both.
+	// Allow is Produce (WRITE and DESCRIBE on the topic), Consume (READ and
+	// DESCRIBE on the topic), or both.
 	// +required
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=2
 	// +listType=set
 	Allow []Right `json:"allow"`
-	// Groups that a consumer may be a member of (READ): ["billing", "billing-*"]. A trailing * makes a prefix, and a
-	// lone * is every group.
+	// Groups that a consumer may be a member of (READ): ["billing", "billing-*"].
+	// A trailing * makes a prefix, and a lone * is every group.
 	// +optional
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
@@ -153,8 +163,8 @@ type Access struct {
 	// +kubebuilder:validation:items:XValidation:rule="self.matches('^([^*]+[*]?|[*])$')",message="must be a group, or a prefix with one * at its end"
 	// +listType=set
 	Groups []string `json:"groups,omitempty"`
-	// TransactionalIDs that a producer may use (WRITE and DESCRIBE): ["ledger-*"]. A trailing * makes a prefix, and a
-	// lone * is every transactional id.
+	// TransactionalIDs that a producer may use (WRITE and DESCRIBE): ["ledger-*"].
+	// A trailing * makes a prefix, and a lone * is every transactional id.
 	// +optional
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
@@ -166,25 +176,30 @@ type Access struct {
 
 // TopicStatus is what Weir sees of a topic.
 type TopicStatus struct {
-	// ObservedGeneration is the generation that the conditions speak of; -1 until Weir has looked.
+	// ObservedGeneration is the generation that the conditions speak of; -1 until
+	// Weir has looked.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Conditions: Ready (the topic is as this resource says), AccessEnforced (the cluster has an authorizer, so grants
-	// mean something), and while they are True Reconciling (Weir is at it) or Stalled (somebody must act).
+	// Conditions: Ready (the topic is as this resource says), AccessEnforced (the
+	// cluster has an authorizer, so grants mean something), and while they are
+	// True Reconciling (Weir is at it) or Stalled (somebody must act).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// Cluster is the KafkaCluster that this resource lives on. It stays the same when another one becomes the default.
+	// Cluster is the KafkaCluster that this resource lives on. It stays the same
+	// when another one becomes the default.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Cluster string `json:"cluster,omitempty"`
-	// TopicName is the topic's name in Kafka, from the time when this resource owns it.
+	// TopicName is the topic's name in Kafka, from the time when this resource
+	// owns it.
 	// +optional
 	// +kubebuilder:validation:MaxLength=249
 	TopicName string `json:"topicName,omitempty"`
-	// TopicID is Kafka's identity of the topic; a topic that was deleted and created again has another one.
+	// TopicID is Kafka's identity of the topic; a topic that was deleted and
+	// created again has another one.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	TopicID string `json:"topicId,omitempty"`
@@ -194,7 +209,8 @@ type TopicStatus struct {
 	// Replicas that the topic's partitions have.
 	// +optional
 	Replicas int32 `json:"replicas,omitempty"`
-	// ManagedConfig are the configuration keys that Weir has set, and resets when they leave the spec.
+	// ManagedConfig are the configuration keys that Weir has set, and resets when
+	// they leave the spec.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
@@ -203,7 +219,8 @@ type TopicStatus struct {
 	// Bindings is the number of ACL bindings that this resource needs.
 	// +optional
 	Bindings int32 `json:"bindings,omitempty"`
-	// ManagedBindings are the ACL bindings that Weir has made, and removes when nothing needs them any more.
+	// ManagedBindings are the ACL bindings that Weir has made, and removes when
+	// nothing needs them any more.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32768

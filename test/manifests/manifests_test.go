@@ -48,6 +48,20 @@ func TestManifests(t *testing.T) {
 		kubectl(t, "apply", "-k", config+part)
 	}
 
+	t.Run("every generated CRD is applied", func(t *testing.T) {
+		files, err := filepath.Glob(config + "/crd/weir.dev_*.yaml")
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no CRDs: %v", err)
+		}
+		applied := kubectl(t, "get", "crd", "--output=name")
+		for _, file := range files {
+			plural := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), "weir.dev_"), ".yaml")
+			if !strings.Contains(applied, "/"+plural+".weir.dev\n") {
+				t.Errorf("%s is not in config/crd/kustomization.yaml", file)
+			}
+		}
+	})
+
 	t.Run("applying again changes nothing", func(t *testing.T) {
 		for _, part := range []string{"/samples/platform", "/samples"} {
 			for line := range strings.Lines(kubectl(t, "apply", "-k", config+part)) {
