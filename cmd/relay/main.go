@@ -45,7 +45,10 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	flags.SetOutput(stderr)
 	flags.StringVar(&options.Dir, "dir", "/etc/weir", "directory with the worker's configuration and Secrets")
 	flags.StringVar(&options.Listen, "listen", ":8080", "address of /healthz, /readyz, /metrics and /state")
-	if err := flags.Parse(args[1:]); err != nil {
+	switch err := flags.Parse(args[1:]); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil
+	case err != nil:
 		return err
 	}
 	if flags.NArg() > 0 {

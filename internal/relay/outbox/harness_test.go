@@ -234,8 +234,8 @@ var relayBinary = sync.OnceValues(func() (string, error) {
 	return filepath.Join(dir, "relay"), nil
 })
 
-// relay is a running worker process.
-type relay struct {
+// process is a running worker.
+type process struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	addr string
@@ -261,7 +261,7 @@ func (l *logs) String() string {
 }
 
 // start runs the real worker and returns when it listens.
-func (p *pipeline) start() *relay {
+func (p *pipeline) start() *process {
 	p.t.Helper()
 	binary, err := relayBinary()
 	if err != nil {
@@ -275,7 +275,7 @@ func (p *pipeline) start() *relay {
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
-	r := &relay{t: p.t, cmd: cmd, done: make(chan struct{}), logs: &logs{}}
+	r := &process{t: p.t, cmd: cmd, done: make(chan struct{}), logs: &logs{}}
 	listening := make(chan string, 1)
 	go func() {
 		defer close(r.done)
@@ -309,7 +309,7 @@ func (p *pipeline) start() *relay {
 }
 
 // signal sends a signal to the process.
-func (r *relay) signal(s syscall.Signal) {
+func (r *process) signal(s syscall.Signal) {
 	r.t.Helper()
 	if err := r.cmd.Process.Signal(s); err != nil {
 		r.t.Fatal(err)
@@ -317,7 +317,7 @@ func (r *relay) signal(s syscall.Signal) {
 }
 
 // stop ends the process gracefully and checks that it says so by exit code 0.
-func (r *relay) stop() {
+func (r *process) stop() {
 	r.t.Helper()
 	r.signal(syscall.SIGTERM)
 	select {
@@ -331,13 +331,13 @@ func (r *relay) stop() {
 }
 
 // kill ends the process as a crash would.
-func (r *relay) kill() {
+func (r *process) kill() {
 	r.t.Helper()
 	r.signal(syscall.SIGKILL)
 	<-r.done
 }
 
-func (r *relay) get(path string) (int, string) {
+func (r *process) get(path string) (int, string) {
 	r.t.Helper()
 	client := http.Client{Timeout: 5 * time.Second}
 	response, err := client.Get("http://" + r.addr + path)
@@ -352,7 +352,7 @@ func (r *relay) get(path string) (int, string) {
 	return response.StatusCode, string(body)
 }
 
-func (r *relay) state() config.OutboxState {
+func (r *process) state() config.OutboxState {
 	r.t.Helper()
 	_, body := r.get(config.StatePath)
 	var state config.OutboxState
@@ -362,14 +362,14 @@ func (r *relay) state() config.OutboxState {
 	return state
 }
 
-func (r *relay) ready() bool {
+func (r *process) ready() bool {
 	r.t.Helper()
 	code, _ := r.get("/readyz")
 	return code == http.StatusOK
 }
 
 // awaitPhase returns the state once the worker is in a phase.
-func (r *relay) awaitPhase(phase string) config.OutboxState {
+func (r *process) awaitPhase(phase string) config.OutboxState {
 	r.t.Helper()
 	var state config.OutboxState
 	await(r.t, "phase "+phase, func() bool {

@@ -2,6 +2,8 @@ package outbox_test
 
 import (
 	"fmt"
+	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -158,6 +160,25 @@ func TestTopicLimitIsRaised(t *testing.T) {
 	await(t, "the row to be settled", func() bool { return p.pending("true") == 0 })
 	if diff := cmp.Diff(upTo(2), numbersByKey(t, p.records(p.topic))["a"]); diff != "" {
 		t.Errorf("numbers (-want +got):\n%s", diff)
+	}
+}
+
+// TestLargeRows checks law 5: batches are cut by bytes, and nothing is lost at
+// the cuts.
+func TestLargeRows(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	p.exec(`INSERT INTO outbox (aggregatetype, aggregateid, type, payload)
+		SELECT 'order', 'a', 'OrderPlaced', jsonb_build_object('n', n, 'x', repeat('x', 900000)) FROM generate_series(1, 50) n ORDER BY n`)
+	r := p.start()
+	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+	if diff := cmp.Diff(upTo(50), numbersByKey(t, p.records(p.topic))["a"]); diff != "" {
+		t.Errorf("numbers (-want +got):\n%s", diff)
+	}
+	code, metrics := r.get("/metrics")
+	batches := regexp.MustCompile(`(?m)^weir_relay_settle_duration_seconds_count (\d+)$`).FindStringSubmatch(metrics)
+	if code != http.StatusOK || batches == nil || batches[1] < "3" { // 45 MB in batches of 16 MB
+		t.Errorf("GET /metrics: %d, batches %v", code, batches)
 	}
 }
 

@@ -1,0 +1,96 @@
+package kafkasink
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-dev/weir/internal/relay/config"
+)
+
+// TestPartitionsAsTheJavaClient checks against the hashes in Apache Kafka's own
+// org.apache.kafka.common.utils.UtilsTest.testMurmur2.
+func TestPartitionsAsTheJavaClient(t *testing.T) {
+	t.Parallel()
+	s, err := New(Options{Kafka: config.Kafka{BootstrapServers: []string{"127.0.0.1:1"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	partitioner := s.client.OptValue(kgo.RecordPartitioner).(kgo.Partitioner).ForTopic("orders")
+	for key, hash := range map[string]int32{
+		"21":                         -973932308,
+		"foobar":                     -790332482,
+		"a-little-bit-long-string":   -985981536,
+		"a-little-bit-longer-string": -1486304829,
+		"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971,
+		"abc": 479470107,
+	} {
+		for _, partitions := range []int{1, 3, 12, 97} {
+			want := int(hash&0x7fffffff) % partitions
+			if got := partitioner.Partition(&kgo.Record{Key: []byte(key)}, partitions); got != want {
+				t.Errorf("key %q of %d partitions: got %d, want %d", key, partitions, got, want)
+			}
+		}
+	}
+}
+
+// TestProducerKeepsTheFirstLaw checks the options that law 1 rests on.
+func TestProducerKeepsTheFirstLaw(t *testing.T) {
+	t.Parallel()
+	s, err := New(Options{Kafka: config.Kafka{BootstrapServers: []string{"127.0.0.1:1"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if acks := s.client.OptValue(kgo.RequiredAcks); acks != kgo.AllISRAcks() {
+		t.Errorf("acks are %v, want all in-sync replicas", acks)
+	}
+	if disabled := s.client.OptValue(kgo.DisableIdempotentWrite); disabled != false {
+		t.Error("the producer is not idempotent")
+	}
+	if allowed := s.client.OptValue(kgo.AllowIdempotentProduceCancellation); allowed != false {
+		t.Error("a record that may have been written can be given up")
+	}
+}
+
+// TestBatchBytes checks that the bound is one: never below what a record takes.
+func TestBatchBytes(t *testing.T) {
+	t.Parallel()
+	record := &kgo.Record{Key: []byte("key"), Value: make([]byte, 1000), Headers: []kgo.RecordHeader{{Key: "id", Value: []byte("1")}}}
+	const least = 61 + 7 + 3 + 1000 + 2 + 1 + 4 // batch header, record with one-byte varints, two of them wider
+	if got := batchBytes(record); got < least || got > least+100 {
+		t.Errorf("got %d bytes, want between %d and %d", got, least, least+100)
+	}
+}
+
+func TestRefuse(t *testing.T) {
+	t.Parallel()
+	s, err := New(Options{Kafka: config.Kafka{BootstrapServers: []string{"127.0.0.1:1"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.limits.set(map[string]int32{"small": 500, "large": 2 << 20})
+	for _, test := range []struct {
+		topic  string
+		bytes  int
+		refuse string
+	}{
+		{"small", 300, ""},
+		{"small", 500, `the record is larger than topic "small" allows (max.message.bytes=500)`},
+		{"large", 2_000_000, ""},
+		{"unknown", 900_000, ""},
+		{"unknown", 1_000_000, `the record is larger than 1000012 bytes, which is taken for the limit of topic "unknown" because the client certificate's principal ` +
+			`may not read its max.message.bytes (DESCRIBE_CONFIGS)`},
+	} {
+		got := ""
+		if err := s.Refuse(&kgo.Record{Topic: test.topic, Value: []byte(strings.Repeat("x", test.bytes))}); err != nil {
+			got = err.Error()
+		}
+		if got != test.refuse {
+			t.Errorf("%d bytes to %s: got %q, want %q", test.bytes, test.topic, got, test.refuse)
+		}
+	}
+}

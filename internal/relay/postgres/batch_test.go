@@ -1,0 +1,117 @@
+package postgres
+
+import (
+	"encoding/binary"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weir-dev/weir/internal/relay/config"
+	"github.com/weir-dev/weir/internal/relay/row"
+)
+
+func bigEndian(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
+
+// TestScanCopies checks that a batch keeps nothing of the driver's memory, and
+// tells NULL from empty.
+func TestScanCopies(t *testing.T) {
+	t.Parallel()
+	large := strings.Repeat("x", 2*arenaBytes)
+	values := [][]byte{bigEndian(42), []byte("id"), []byte("order"), nil, {}, []byte(large), []byte(`{}`), bigEndian(1_000_000)}
+	b := &batch{}
+	sequence, got := b.scan(values)
+	for _, value := range values {
+		clear(value)
+	}
+	if sequence != 42 {
+		t.Errorf("sequence %d, want 42", sequence)
+	}
+	want := row.Row{
+		ID: []byte("id"), AggregateType: []byte("order"), AggregateID: nil, Type: []byte{},
+		Payload: []byte(large), Headers: []byte(`{}`), CreatedAt: time.Date(2000, 1, 1, 0, 0, 1, 0, time.UTC),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("row (-want +got):\n%s", diff)
+	}
+	if b.bytes != len("id"+"order"+large+"{}") {
+		t.Errorf("counted %d bytes", b.bytes)
+	}
+}
+
+func TestAddKeepsRecordsApart(t *testing.T) {
+	t.Parallel()
+	b := &batch{encoder: row.NewEncoder([]config.Route{{Topic: "orders"}})}
+	for range 3 * recordChunk {
+		b.add(row.Row{ID: []byte("id"), Payload: []byte("{}"), Headers: []byte(`{"a": "b"}`)})
+	}
+	seen := map[any]bool{}
+	for _, item := range b.items {
+		if item.Poison != nil || seen[item.Record] || len(item.Record.Headers) != 4 || item.Record.Headers[0].Key != row.HeaderID {
+			t.Fatalf("item %+v, record %+v", item, item.Record)
+		}
+		seen[item.Record] = true
+	}
+}
+
+func TestTimeOf(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		value []byte
+		want  time.Time
+	}{
+		"NULL":      {nil, time.Time{}},
+		"infinity":  {bigEndian(math.MaxInt64), time.Time{}},
+		"-infinity": {bigEndian(math.MinInt64), time.Time{}},
+		"1999":      {bigEndian(-1), time.Date(1999, 12, 31, 23, 59, 59, 999_999_000, time.UTC)},
+	} {
+		if got := timeOf(test.value); !got.Equal(test.want) {
+			t.Errorf("%s: got %v, want %v", name, got, test.want)
+		}
+	}
+}
+
+func TestNextLimit(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		limit, read int
+		cut         bool
+		want        int
+	}{
+		"nothing cut":      {1000, 1000, false, 1000},
+		"cut":              {1000, 17, true, 17},
+		"one giant row":    {17, 1, true, 1},
+		"smaller again":    {17, 17, false, 34},
+		"up to batch size": {900, 900, false, 1000},
+	} {
+		if got := nextLimit(test.limit, test.read, test.cut, 1000); got != test.want {
+			t.Errorf("%s: got %d, want %d", name, got, test.want)
+		}
+	}
+}
+
+func TestStatements(t *testing.T) {
+	t.Parallel()
+	columns := config.Columns{
+		ID: "id", AggregateType: "aggregatetype", AggregateID: "aggregateid", Type: "type", Payload: `pay"load`, Sequence: "seq",
+	}
+	deleting := Table{Name: "public.outbox", columns: columns, uniqueSequence: true}
+	columns.CreatedAt, columns.Headers, columns.Status, columns.PublishedAt = "created_at", "headers", "status", "published_at"
+	marking := Table{Name: "public.outbox", columns: columns, mark: true, binaryPayload: true}
+	for name, test := range map[string]struct{ got, want string }{
+		"read": {deleting.read(), `SELECT "seq"::int8, "id"::text, "aggregatetype"::text, "aggregateid"::text, "type"::text, "pay""load"::text, ` +
+			`NULL::text, NULL::timestamptz FROM public.outbox ORDER BY "seq" LIMIT $1`},
+		"read, mark": {marking.read(), `SELECT "seq"::int8, "id"::text, "aggregatetype"::text, "aggregateid"::text, "type"::text, "pay""load", ` +
+			`"headers"::text, "created_at"::timestamptz FROM public.outbox WHERE "status" IS DISTINCT FROM 'SENT' ORDER BY "seq" LIMIT $1`},
+		"settle": {deleting.settle(), `DELETE FROM public.outbox WHERE "seq" = ANY($1::int8[])`},
+		"settle, mark": {marking.settle(), `UPDATE public.outbox SET "status" = 'SENT', "published_at" = clock_timestamp() ` +
+			`WHERE "seq" = ANY($1::int8[]) AND ("seq"::int8, "id"::text) IN (SELECT * FROM unnest($1::int8[], $2::text[]))`},
+		"fail": {marking.fail(), `UPDATE public.outbox SET "status" = 'FAILED' WHERE "seq" = $1 AND "status" IS DISTINCT FROM 'FAILED'`},
+	} {
+		if diff := cmp.Diff(test.want, test.got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
