@@ -68,6 +68,29 @@ func TestShorterSchedule(t *testing.T) {
 	}
 }
 
+// TestTopicMadeAnew checks that the worker reads a topic that was deleted and
+// made again, which the Kafka client alone would not.
+func TestTopicMadeAnew(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t)
+	group := p.group([]time.Duration{10 * time.Millisecond})
+	p.active()
+	failed := deadletter.Failed(group)
+	p.produce(numbered(group, 1, 1)...)
+	p.read(deadletter.Retry(group), 1)
+	await(t, "the record to be committed", func() bool { return p.committed(failed) == 1 })
+	if _, err := p.admin.DeleteTopic(t.Context(), failed); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the topic to be made again", func() bool {
+		_, err := p.admin.CreateTopic(t.Context(), partitions, 1, nil, failed)
+		return err == nil
+	})
+	p.client = p.kafka.Client(t, p.kafka.Admin) // a service that starts anew
+	p.produce(numbered(group, 1, 1)...)
+	p.read(deadletter.Retry(group), 2)
+}
+
 // TestBadFile checks that a file that cannot be used changes nothing but the state.
 func TestBadFile(t *testing.T) {
 	t.Parallel()

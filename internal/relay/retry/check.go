@@ -3,6 +3,8 @@ package retry
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -29,20 +31,31 @@ type checker struct {
 	sink   sink
 	// missing is since when a topic is not there.
 	missing map[string]time.Time
+	// ids are the topics' as they were first seen.
+	ids map[string][16]byte
+	// renewed is told that a topic was deleted and made again.
+	renewed func(error)
 	// sized says that the topics' limits are known for these groups.
 	sized *config.Retry
 }
 
 // watch reports to partCluster until ctx ends.
-func (c *checker) watch(ctx context.Context, current func() *config.Retry, problems *problems) {
+func (c *checker) watch(ctx context.Context, current func() *config.Retry, problems *problems, log *slog.Logger) {
 	ticker := time.NewTicker(checkInterval)
 	defer ticker.Stop()
+	var told string
 	for {
 		problem := c.check(ctx, current())
 		if ctx.Err() != nil {
 			return
 		}
 		problems.report(partCluster, problem)
+		if problem == nil {
+			told = ""
+		} else if told != problem.Message {
+			told = problem.Message
+			log.Warn("cannot move all records", "reason", problem.Reason, "message", problem.Message)
+		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -97,8 +110,27 @@ func (c *checker) checkTopics(ctx context.Context, needs []need) *relay.Problem 
 			byName[*topic.Topic] = topic
 		}
 	}
+	c.compare(byName)
 	return c.judge(needs, byName, time.Now())
 }
+
+// compare finds topics that were deleted and made again: the client goes on
+// asking for the one that it knows, and offsets of the one mean nothing in the other.
+func (c *checker) compare(topics map[string]kmsg.MetadataResponseTopic) {
+	for name, topic := range topics {
+		if topic.TopicID == [16]byte{} {
+			continue // missing, hidden, or brokers without IDs
+		}
+		known, seen := c.ids[name]
+		if seen && known != topic.TopicID {
+			c.renewed(&relay.Problem{Reason: topicRenewed, Message: fmt.Sprintf("topic %q was deleted and made again", name)})
+		}
+		c.ids[name] = topic.TopicID
+	}
+}
+
+// topicRenewed is the reason for which a session begins again.
+const topicRenewed = "TopicRenewed"
 
 // judge returns the first problem in the order of needs.
 func (c *checker) judge(needs []need, topics map[string]kmsg.MetadataResponseTopic, now time.Time) (first *relay.Problem) {

@@ -27,7 +27,8 @@
 // partition, and a record never overtakes one before it. So a record waits
 // at least for the one in front of it: with jitter, and after a delay was
 // made shorter, it may be later than its own weir-not-before. It is never
-// earlier, and stays reachable by its topic whatever becomes of the schedule.
+// earlier, as far as the workers' clocks agree, and stays reachable by its
+// topic whatever becomes of the schedule.
 //
 // # Configuration
 //

@@ -21,6 +21,9 @@ const (
 	recordOverhead = 256
 )
 
+// restTime is how long a partition is not fetched after that failed.
+const restTime = time.Second
+
 // Where records go, as in metrics and config.RetryState.Moved.
 const (
 	toWait  = "wait"
@@ -141,6 +144,30 @@ func (l *lane) release() {
 	}
 }
 
+// rest pauses the partition for restTime.
+func (l *lane) rest() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.paused {
+		return
+	}
+	l.paused = true
+	l.consumer.PauseFetchPartitions(l.at.set())
+	time.AfterFunc(restTime, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.resume()
+	})
+}
+
+// resume ends the pause if there is room; l.mu is held.
+func (l *lane) resume() {
+	if l.paused && l.bytes <= l.share.bytes/2 {
+		l.paused = false
+		l.consumer.ResumeFetchPartitions(l.at.set())
+	}
+}
+
 // Next implements relay.Source: it sleeps until the head of the queue is due.
 func (l *lane) Next(ctx context.Context) ([]relay.Item, error) {
 	timer := time.NewTimer(0)
@@ -226,10 +253,7 @@ func (l *lane) Settle(_ context.Context, n int) error {
 	clear(l.queue[:n]) // let go of the records now: the array lives on
 	l.queue = l.queue[n:]
 	l.batch = nil
-	if l.paused && l.bytes <= l.share.bytes/2 {
-		l.paused = false
-		l.consumer.ResumeFetchPartitions(l.at.set())
-	}
+	l.resume()
 	return nil
 }
 

@@ -78,7 +78,14 @@ func (m *marks) committed(sent map[topicPartition]kgo.EpochOffset, response *kms
 	for _, topic := range response.Topics {
 		for _, partition := range topic.Partitions {
 			at := topicPartition{topic.Topic, partition.Partition}
-			if err := kerr.ErrorForCode(partition.ErrorCode); err != nil {
+			err := kerr.ErrorForCode(partition.ErrorCode)
+			if errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.UnknownTopicID) {
+				// The topic was deleted. Its offset must not be committed
+				// for another one of that name.
+				delete(m.dirty, at)
+				continue
+			}
+			if err != nil {
 				failed = append(failed, fmt.Errorf("committing the offset of %s: %w", at, err))
 				continue
 			}

@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"io"
+	"net/http"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -81,20 +82,21 @@ func TestBrokerOutage(t *testing.T) {
 // lost, and each key stays in order but for repeats.
 func TestKill(t *testing.T) {
 	t.Parallel()
+	binary := buildRelay(t)
 	p := newPlatform(t)
 	group := p.group([]time.Duration{200 * time.Millisecond})
 	const keys, n, kills = 10, 2_000, 2
 	records := numbered(group, keys, n*(kills+1))
 	for i := range kills {
-		process := p.startProcess()
+		process := p.startProcess(binary)
 		p.produce(records[i*n : (i+1)*n]...)
 		moved := p.count(deadletter.Retry(group))
 		await(t, "some records to move", func() bool { return p.count(deadletter.Retry(group)) > moved })
-		if err := process.Process.Kill(); err != nil {
+		if err := process.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p.startProcess()
+	p.startProcess(binary)
 	p.produce(records[kills*n:]...)
 	got := p.settled(group, len(records))
 	if diff := cmp.Diff(valuesByKey(records), distinct(valuesByKey(got))); diff != "" {
@@ -114,27 +116,89 @@ func (p *platform) settled(group string, n int) []*kgo.Record {
 	return p.read(deadletter.Retry(group), int(p.count(deadletter.Retry(group))))
 }
 
-// relayBinary builds cmd/relay once per test binary.
-var relayBinary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "weir-relay-")
-	if err != nil {
-		return "", err
+// TestProcess checks what the process serves, and that SIGTERM ends it well.
+func TestProcess(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t)
+	group := p.group([]time.Duration{10 * time.Millisecond})
+	process := p.startProcess(buildRelay(t))
+	p.produce(numbered(group, 1, 3)...)
+	p.read(deadletter.Retry(group), 3)
+	want := config.RetryState{
+		Name: "main", Phase: config.Active, Groups: []string{group},
+		Moved: map[string]int64{toWait: 3, toRetry: 3, toDLT: 0},
 	}
-	binary := filepath.Join(dir, "relay")
+	await(t, "the state to show it", func() bool {
+		var state config.RetryState
+		if err := json.Unmarshal([]byte(process.get(t, config.StatePath, http.StatusOK)), &state); err != nil {
+			t.Fatal(err)
+		}
+		return cmp.Equal(want, state)
+	})
+	process.get(t, "/readyz", http.StatusOK)
+	metrics := process.get(t, "/metrics", http.StatusOK)
+	for _, line := range []string{
+		fmt.Sprintf(`weir_retry_moved_records_total{group=%q,to="wait"} 3`, group),
+		fmt.Sprintf(`weir_retry_moved_records_total{group=%q,to="retry"} 3`, group),
+		"weir_retry_lateness_seconds_count 3",
+	} {
+		if !strings.Contains(metrics, line+"\n") {
+			t.Errorf("/metrics lacks %s", line)
+		}
+	}
+	if err := process.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-process.done:
+	case <-time.After(patience):
+		t.Fatal("the relay does not stop")
+	}
+	if code := process.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d after SIGTERM", code)
+	}
+}
+
+// process is a running `relay retry`.
+type process struct {
+	cmd  *exec.Cmd
+	addr string
+	done chan struct{} // closed when it has ended
+}
+
+// get returns the body of an answer with that status.
+func (p *process) get(t *testing.T, path string, status int) string {
+	t.Helper()
+	client := http.Client{Timeout: patience}
+	response, err := client.Get("http://" + p.addr + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != status {
+		t.Fatalf("GET %s: %s\n%s", path, response.Status, body)
+	}
+	return string(body)
+}
+
+// buildRelay builds cmd/relay.
+func buildRelay(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "relay")
 	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "github.com/weir-dev/weir/cmd/relay").CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("building cmd/relay: %w\n%s", err, out)
+		t.Fatalf("building cmd/relay: %v\n%s", err, out)
 	}
-	return binary, nil
-})
+	return binary
+}
 
 // startProcess runs `relay retry` and returns when it listens.
-func (p *platform) startProcess() *exec.Cmd {
+func (p *platform) startProcess(binary string) *process {
 	p.tb.Helper()
-	binary, err := relayBinary()
-	if err != nil {
-		p.tb.Fatal(err)
-	}
 	cmd := exec.Command(binary, "retry", "--dir="+p.dir, "--listen=127.0.0.1:0")
 	stderr, err := cmd.StderrPipe()
 	if err == nil {
@@ -143,32 +207,32 @@ func (p *platform) startProcess() *exec.Cmd {
 	if err != nil {
 		p.tb.Fatal(err)
 	}
-	log := &logs{}
-	listening, done := make(chan struct{}), make(chan struct{})
+	started := &process{cmd: cmd, done: make(chan struct{})}
+	log, listening := &logs{}, make(chan string, 1)
 	go func() {
-		defer close(done)
+		defer close(started.done)
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
 			fmt.Fprintln(log, lines.Text())
-			var entry struct{ Msg string }
+			var entry struct{ Msg, Listen string }
 			if json.Unmarshal(lines.Bytes(), &entry) == nil && entry.Msg == "started" {
-				close(listening)
+				listening <- entry.Listen
 			}
 		}
-		_ = cmd.Wait() // it is killed
+		_ = cmd.Wait() // the exit code is in cmd.ProcessState
 	}()
 	p.tb.Cleanup(func() {
 		_ = cmd.Process.Kill() // it may be gone
-		<-done
+		<-started.done
 		if p.tb.Failed() {
 			p.tb.Logf("relay %d:\n%s", cmd.Process.Pid, log)
 		}
 	})
 	select {
-	case <-listening:
-	case <-done:
+	case started.addr = <-listening:
+	case <-started.done:
 		p.tb.Fatal("the relay ended at once")
 	case <-time.After(patience):
 		p.tb.Fatal("the relay does not listen")
 	}
-	return cmd
+	return started
 }

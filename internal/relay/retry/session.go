@@ -14,7 +14,6 @@ import (
 
 	"github.com/weir-dev/weir/internal/relay"
 	"github.com/weir-dev/weir/internal/relay/config"
-	"github.com/weir-dev/weir/internal/relay/kafkasink"
 )
 
 const (
@@ -168,22 +167,25 @@ func (s *session) poll(ctx context.Context) {
 	}
 }
 
-// fetchFailed tells what a poll met beside records. The client goes on by
-// itself, except for a topic that was deleted and made again: that it will not
-// read any more.
+// fetchFailed takes what a poll met beside records. The client asks for the
+// partition again at once, and would be told the same at once.
 func (s *session) fetchFailed(failed kgo.FetchError) {
-	if errors.Is(failed.Err, kerr.UnknownTopicID) {
-		s.fail(&relay.Problem{Reason: kafkasink.TopicNotFound, Message: fmt.Sprintf(
-			"topic %q was deleted, and maybe made again", failed.Topic), Err: failed.Err})
-		return
-	}
 	if group, ok := errors.AsType[*kgo.ErrGroupSession](failed.Err); ok {
 		problem := explainGroup(s.sink, group.Err)
 		s.log.Warn("not a member of the consumer group", "reason", problem.Reason, "message", problem.Message)
 		s.problems.report(partGroup, problem)
 		return
 	}
-	s.log.Warn("cannot fetch", "topic", failed.Topic, "partition", failed.Partition, "err", failed.Err)
+	level := slog.LevelDebug // what keeps the worker from a topic is the checker's to tell
+	if _, lost := errors.AsType[*kgo.ErrDataLoss](failed.Err); lost {
+		level = slog.LevelWarn
+	}
+	s.log.Log(context.Background(), level, "cannot fetch", "topic", failed.Topic, "partition", failed.Partition, "err", failed.Err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if lane := s.lanes[topicPartition{failed.Topic, failed.Partition}]; lane != nil {
+		lane.rest()
+	}
 }
 
 func (s *session) push(fetches kgo.Fetches) {
@@ -201,17 +203,23 @@ func (s *session) push(fetches kgo.Fetches) {
 func (s *session) commitOften(ctx context.Context) {
 	ticker := time.NewTicker(commitInterval)
 	defer ticker.Stop()
+	var backoff relay.Backoff
 	for {
 		select {
 		case <-ticker.C:
-			s.commit(ctx)
+			if s.commit(ctx) {
+				backoff.Reset()
+			} else {
+				backoff.Wait(ctx)
+			}
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (s *session) commit(ctx context.Context) {
+// commit returns whether all went well.
+func (s *session) commit(ctx context.Context) bool {
 	bounded, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	err := s.marks.commit(bounded)
@@ -224,6 +232,7 @@ func (s *session) commit(ctx context.Context) {
 		s.log.Warn("cannot commit offsets", "reason", problem.Reason, "message", problem.Message)
 		s.problems.report(partCommit, problem)
 	}
+	return err == nil
 }
 
 // passes reports whether a commit met a rebalance: its offsets are committed

@@ -175,8 +175,8 @@ func (w *worker) session(ctx context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(func() { s.run(running) })
 	parts.Go(func() {
-		checker := checker{client: s.client, sink: sink}
-		checker.watch(running, w.current, w.problems)
+		checker := checker{client: s.client, sink: sink, ids: map[string][16]byte{}, renewed: end}
+		checker.watch(running, w.current, w.problems, w.log)
 	})
 	w.steer(running, s, r)
 	end(nil)
