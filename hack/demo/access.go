@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-dev/weir/test/env"
+)
+
+// walkIn is the customer of the one order that checkout produces without the outbox.
+const walkIn = "walk-in"
+
+// access tries what each user may and may not do, with its own credentials.
+func (d *demo) access(ctx context.Context) error {
+	const grants = "kubectl get topic,outboxrelay,consumergroup -A -o jsonpath=\\\n" +
+		`'{range .items[*]}{.kind} {.metadata.name}{"\n"}{range .status.managedBindings[*]}  {@}{"\n"}{end}{end}'`
+	if err := d.run(ctx, grants); err != nil {
+		return err
+	}
+	d.say("Each user tries with its own password, over Kafka's own protocol:")
+	d.say("")
+	checkout, billing, stranger := d.users["checkout"], d.users["billing"], d.users["stranger"]
+
+	order := &kgo.Record{
+		Topic: ordersTopic, Key: []byte(walkIn),
+		Value:   []byte(`{"customer": "walk-in", "number": 1, "payment": "card"}`),
+		Headers: []kgo.RecordHeader{{Key: "id", Value: []byte("walk-in-1")}, {Key: "type", Value: []byte("OrderPlaced")}},
+	}
+	if err := d.may(ctx, "checkout may produce to shop.orders", func(ctx context.Context) error {
+		return d.produce(ctx, checkout, order)
+	}); err != nil {
+		return err
+	}
+	d.billing = newBilling(d.parts.kafka, billing)
+	if err := d.billing.start(); err != nil {
+		return err
+	}
+	if err := d.may(ctx, "billing may consume it, as the group billing: it has read checkout's order", func(ctx context.Context) error {
+		return d.billing.compare(map[string]int{walkIn: 1})
+	}); err != nil {
+		return err
+	}
+
+	attempt := func() *kgo.Record { return kgo.KeySliceRecord([]byte("nobody"), []byte("refused")) }
+	for _, refusal := range []struct {
+		what string
+		try  func(context.Context) error
+		want error
+	}{
+		{"checkout is refused as a consumer", func(ctx context.Context) error { return d.consume(ctx, checkout) }, kerr.TopicAuthorizationFailed},
+		{"billing is refused as a producer", func(ctx context.Context) error { return d.produce(ctx, billing, attempt()) }, kerr.TopicAuthorizationFailed},
+		{"a stranger is refused as a producer", func(ctx context.Context) error { return d.produce(ctx, stranger, attempt()) }, kerr.TopicAuthorizationFailed},
+		{"a stranger is refused as a consumer", func(ctx context.Context) error { return d.consume(ctx, stranger) }, kerr.TopicAuthorizationFailed},
+		{"a stranger is refused in the group billing", func(ctx context.Context) error {
+			return d.consume(ctx, stranger, kgo.ConsumerGroup(billingGroup))
+		}, kerr.GroupAuthorizationFailed},
+	} {
+		if err := d.refused(ctx, refusal.what, refusal.try, refusal.want); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// may checks that something is allowed; a right that was just granted may take
+// a moment to reach the broker.
+func (d *demo) may(ctx context.Context, what string, try func(context.Context) error) error {
+	if err := d.await(ctx, try); err != nil {
+		return fmt.Errorf("%s, but: %w", what, err)
+	}
+	d.holds("%s", what)
+	return nil
+}
+
+// refused checks that Kafka refuses something with this error.
+func (d *demo) refused(ctx context.Context, what string, try func(context.Context) error, want error) error {
+	switch err := try(ctx); {
+	case err == nil:
+		return fmt.Errorf("%s: not so, Kafka let it pass", what)
+	case !errors.Is(err, want):
+		return fmt.Errorf("%s: want %w, got: %w", what, want, err)
+	}
+	var refusal *kerr.Error
+	errors.As(want, &refusal)
+	d.holds("%s: %s", what, refusal.Message)
+	return nil
+}
+
+// probeTime is how long a user tries.
+const probeTime = 15 * time.Second
+
+// produce produces one record to shop.orders as a user.
+func (d *demo) produce(ctx context.Context, user env.User, record *kgo.Record) error {
+	client, err := kgo.NewClient(append(d.parts.kafka.Options(user), kgo.DefaultProduceTopic(ordersTopic))...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	return client.ProduceSync(ctx, record).FirstErr()
+}
+
+// consume reads one record of shop.orders as a user.
+func (d *demo) consume(ctx context.Context, user env.User, options ...kgo.Opt) error {
+	options = append(options, kgo.ConsumeTopics(ordersTopic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	client, err := kgo.NewClient(append(d.parts.kafka.Options(user), options...)...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	for {
+		fetches := client.PollFetches(ctx)
+		for _, failed := range fetches.Errors() {
+			return failed.Err
+		}
+		if fetches.NumRecords() > 0 {
+			return nil
+		}
+	}
+}
