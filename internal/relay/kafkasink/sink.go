@@ -25,11 +25,8 @@ import (
 )
 
 const (
-	// linger lets the records of one source batch share produce requests; it
-	// is the least latency that the sink adds.
-	linger = time.Millisecond
-	// retryMax caps the pause between attempts, so that records flow soon
-	// after the brokers are back.
+	// The pause between attempts is short, so that records flow soon after the
+	// brokers are back.
 	retryMin = 50 * time.Millisecond
 	retryMax = 500 * time.Millisecond
 	// metadataMinAge is how soon a moved partition or a new topic is noticed.
@@ -77,7 +74,9 @@ func New(o Options) (*Sink, error) {
 		// With a nil hasher this hashes keys as the Java client does (murmur2).
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
 		kgo.ProducerBatchMaxBytesFn(s.limits.maxBytes),
-		kgo.ProducerLinger(linger),
+		// Waiting for company only adds latency: while the first requests are
+		// in flight, the rest of a source batch fills the next ones.
+		kgo.ProducerLinger(0),
 		kgo.RetryBackoffFn(retryBackoff),
 		kgo.MetadataMinAge(metadataMinAge),
 		kgo.UnknownTopicRetries(unknownTopicRetries),
