@@ -2,13 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
-
-	"crypto/rand"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -79,11 +78,17 @@ type rights struct {
 	acls      *kadm.ACLBuilder
 }
 
+// spelled are the operations as kafka-acls spells them.
+var spelled = map[kadm.ACLOperation]string{
+	kadm.OpAlter: "Alter", kadm.OpAlterConfigs: "AlterConfigs", kadm.OpCreate: "Create",
+	kadm.OpDelete: "Delete", kadm.OpDescribe: "Describe", kadm.OpDescribeConfigs: "DescribeConfigs",
+}
+
 func operatorRights() []rights {
 	on := func(where string, acls *kadm.ACLBuilder, operations ...kadm.ACLOperation) rights {
 		words := []string{where}
 		for _, operation := range operations {
-			words = append(words, "--operation "+strings.ReplaceAll(operation.String(), "_", ""))
+			words = append(words, "--operation "+spelled[operation])
 		}
 		return rights{strings.Join(words, " "), acls.Operations(operations...)}
 	}

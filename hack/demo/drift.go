@@ -38,7 +38,6 @@ func (d *demo) drift(ctx context.Context) error {
 	}
 
 	began := time.Now()
-	d.say("")
 	if err := d.await(ctx, func(ctx context.Context) error {
 		now, err := retention(ctx, admin)
 		if err == nil && now != before {

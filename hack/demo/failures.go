@@ -37,7 +37,6 @@ func (d *demo) failures(ctx context.Context) error {
 	if err := d.shop.place(ctx, 1, []order{{customer: gatewayCustomer, payment: gatewayTwice}, {customer: tenderCustomer, payment: unknownTender}}); err != nil {
 		return err
 	}
-	d.say("")
 
 	var visits []visit
 	if err := d.await(ctx, func(context.Context) error {

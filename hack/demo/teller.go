@@ -67,7 +67,7 @@ func (t *teller) lines(look, before, indent, text string) {
 			if t.color && look != plain {
 				piece = "\x1b[" + look + "m" + piece + "\x1b[0m"
 			}
-			b.WriteString(indent + piece + "\n")
+			b.WriteString(strings.TrimRight(indent+piece, " ") + "\n")
 		}
 	}
 	t.mu.Lock()
