@@ -35,8 +35,6 @@ type checker struct {
 	ids map[string][16]byte
 	// renewed is told that a topic was deleted and made again.
 	renewed func(error)
-	// sized says that the topics' limits are known for these groups.
-	sized *config.Retry
 }
 
 // watch reports to partCluster until ctx ends.
@@ -68,25 +66,7 @@ func (c *checker) check(ctx context.Context, r *config.Retry) *relay.Problem {
 	if problem := c.sink.Check(ctx, nil); problem != nil {
 		return problem
 	}
-	needs := needs(r.Groups)
-	if problem := c.checkTopics(ctx, needs); problem != nil || len(c.missing) > 0 {
-		return problem
-	}
-	if c.sized == r {
-		return nil
-	}
-	var written []string
-	for _, n := range needs {
-		if n.write {
-			written = append(written, n.topic)
-		}
-	}
-	// For the sizes that the topics allow, which the sink learns on the way.
-	problem := c.sink.Check(ctx, written)
-	if problem == nil {
-		c.sized = r
-	}
-	return problem
+	return c.checkTopics(ctx, needs(r.Groups))
 }
 
 func (c *checker) checkTopics(ctx context.Context, needs []need) *relay.Problem {

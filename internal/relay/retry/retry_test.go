@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-dev/weir/internal/deadletter"
@@ -155,6 +156,52 @@ func TestBytes(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestLargeRecords checks that the topics' own limit counts, also one that is
+// raised while a record that exceeds it blocks its partition.
+func TestLargeRecords(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t)
+	group := p.group([]time.Duration{10 * time.Millisecond})
+	topics, err := deadletter.Topics(group, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit := func(value string, topics ...string) {
+		t.Helper()
+		altered, err := p.admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &value}}, topics...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range altered {
+			if a.Err != nil {
+				t.Fatal(a.Err)
+			}
+		}
+	}
+	limit("4000000", topics...)
+	limit("1500000", deadletter.Wait(group, 1))
+	for _, topic := range written(p.config.Groups[0]) {
+		p.allow(kadm.NewACLs().Topics(topic), kadm.OpDescribeConfigs)
+	}
+	p.client = p.kafka.Client(t, p.kafka.Admin, kgo.ProducerBatchMaxBytes(4_000_000))
+	w, _ := p.active()
+	retry := p.reader(deadletter.Retry(group))
+	failed := func(size int) {
+		t.Helper()
+		p.produce(&kgo.Record{Topic: deadletter.Failed(group), Key: []byte("k"), Value: make([]byte, size)})
+	}
+	failed(1_200_000)
+	retry.next(1)
+	failed(2_000_000)
+	state := p.awaitPhase(w, config.Failing)
+	if state.Problem.Reason != recordRefused || !strings.Contains(state.Problem.Message, "the record at offset 1 of "+deadletter.Failed(group)) {
+		t.Errorf("problem: %+v", state.Problem)
+	}
+	limit("4000000", deadletter.Wait(group, 1))
+	retry.next(1)
+	p.awaitPhase(w, config.Active)
 }
 
 func same(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }

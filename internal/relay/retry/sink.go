@@ -41,7 +41,7 @@ func (s sink) Explain(record *kgo.Record, err error) *relay.Problem {
 // Diagnose implements relay.Sink.
 func (s sink) Diagnose(ctx context.Context, record *kgo.Record) *relay.Problem {
 	problem := s.Sink.Diagnose(ctx, record)
-	if problem != nil && problem.Err != nil {
+	if problem != nil && (problem.Reason == kafkasink.TopicNotFound || problem.Reason == kafkasink.TopicUnauthorized) {
 		return s.Explain(record, problem.Err)
 	}
 	return problem

@@ -64,3 +64,14 @@ func needs(groups []config.RetryGroup) []need {
 	}
 	return all
 }
+
+// written are the topics of a group that the worker writes.
+func written(g config.RetryGroup) []string {
+	var topics []string
+	for _, n := range needs([]config.RetryGroup{g}) {
+		if n.write {
+			topics = append(topics, n.topic)
+		}
+	}
+	return topics
+}

@@ -165,6 +165,12 @@ func (w *worker) session(ctx context.Context) error {
 	if problem := sink.Check(ctx, nil); problem != nil {
 		return problem
 	}
+	for _, g := range r.Groups {
+		// For the sizes that the topics allow, which the sink learns on the way
+		// and must know before it produces. What keeps the worker from one
+		// group's topics is the checker's to tell, and must not hold the others.
+		_ = sink.Check(ctx, written(g))
+	}
 	running, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	s, err := newSession(w, r, sink, connect, end)
