@@ -3,21 +3,18 @@ package retry
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-dev/weir/internal/deadletter"
 	"github.com/weir-dev/weir/internal/relay/config"
@@ -25,57 +22,55 @@ import (
 	"github.com/weir-dev/weir/test/env"
 )
 
-// outage makes a cluster of the test's own whose requests can be cut off.
-func outage(t *testing.T) (kafka *env.Kafka, cut *atomic.Bool) {
+// newGatedPlatform is a platform that reaches its brokers through a gate.
+func newGatedPlatform(t *testing.T) (*platform, *env.Gate) {
 	t.Helper()
-	kafka, err := env.StartKafka(t.Context())
+	gated, gate, err := env.SharedKafka(t).Gated()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := kafka.Close(); err != nil {
+		if err := gate.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	if kafka.Fake == nil {
-		t.Skip("only a broker in process can be cut off")
+	return newPlatformOn(t, gated), gate
+}
+
+func restore(t *testing.T, gate *env.Gate) {
+	t.Helper()
+	if err := gate.Restore(); err != nil {
+		t.Fatal(err)
 	}
-	cut = new(atomic.Bool)
-	kafka.Fake.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
-		kafka.Fake.KeepControl()
-		return nil, errors.New("cut off"), cut.Load()
-	})
-	return kafka, cut
 }
 
 // TestBrokerOutage checks that the worker says that the brokers are away, and
 // goes on by itself: records that waited arrive, in order and none lost.
 func TestBrokerOutage(t *testing.T) {
 	t.Parallel()
-	kafka, cut := outage(t)
-	p := newPlatformOn(t, kafka)
+	p, gate := newGatedPlatform(t)
 	group := p.group([]time.Duration{time.Second})
 	w, stop := p.active()
 	produced := p.produce(numbered(group, 10, 1_000)...)
-	cut.Store(true)
+	gate.Cut()
 	state := p.awaitPhase(w, config.Failing)
-	if state.Problem.Reason != kafkasink.KafkaUnreachable || !strings.Contains(state.Problem.Message, kafka.Bootstrap[0]) {
+	if state.Problem.Reason != kafkasink.KafkaUnreachable || !strings.Contains(state.Problem.Message, p.kafka.Bootstrap[0]) {
 		t.Errorf("problem: %+v", state.Problem)
 	}
-	cut.Store(false)
+	restore(t, gate)
 	p.awaitPhase(w, config.Active)
 	if diff := cmp.Diff(valuesByKey(produced), distinct(valuesByKey(p.settled(group, len(produced))))); diff != "" {
 		t.Errorf("values by key (-want +got):\n%s", diff)
 	}
 
-	cut.Store(true)
+	gate.Cut()
 	p.awaitPhase(w, config.Failing)
 	start := time.Now()
 	stop()
 	if took := time.Since(start); took > 20*time.Second {
 		t.Errorf("stopping without brokers took %s", took)
 	}
-	cut.Store(false)
+	restore(t, gate)
 }
 
 // TestKill kills the worker's process again and again under load: nothing is
