@@ -186,6 +186,14 @@ func class(err error) string {
 	return "DeserializationError"
 }
 
+func message(err error) string {
+	var f failure
+	if errors.As(err, &f) {
+		return f.message
+	}
+	return err.Error()
+}
+
 // What an order is paid by decides how billing it goes.
 const (
 	paidByCard    = "card"
@@ -214,7 +222,7 @@ func handOver(ctx context.Context, client *kgo.Client, record *kgo.Record, failu
 		add(deadletter.OriginalOffset, strconv.FormatInt(record.Offset, 10))
 	}
 	add(deadletter.ErrorClass, class(failure))
-	add(deadletter.ErrorMessage, failure.Error())
+	add(deadletter.ErrorMessage, message(failure))
 	failed := &kgo.Record{Topic: deadletter.Failed(billingGroup), Key: record.Key, Value: record.Value, Headers: headers, Timestamp: record.Timestamp}
 	err := client.ProduceSync(ctx, failed).FirstErr()
 	return time.Now(), err

@@ -27,7 +27,7 @@ func (d *demo) declare(ctx context.Context) error {
 	for _, command := range []string{
 		"kubectl -n weir-system create secret generic weir-kafka \\\n  --from-literal=username=weir --from-literal=password=\"$WEIR_PASSWORD\"",
 		"kubectl -n weir-system create secret generic weir-retry-kafka \\\n  --from-literal=username=weir-retry --from-literal=password=\"$WEIR_RETRY_PASSWORD\"",
-		"kubectl kustomize config/samples/platform | sed " + d.platformEdits() + " | kubectl apply -f -",
+		"kubectl kustomize config/samples/platform | \\\n  sed " + d.platformEdits() + " | kubectl apply -f -",
 	} {
 		if err := d.run(ctx, command); err != nil {
 			return err

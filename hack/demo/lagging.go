@@ -26,7 +26,8 @@ func (d *demo) lagging(ctx context.Context) error {
 	for _, command := range []string{
 		"kubectl get consumergroup -n finance -o wide",
 		"kubectl get consumergroup billing -n finance -o jsonpath='{.status.conditions[?(@.type==\"Lagging\")].message}'",
-		"kubectl get prometheusrule -n finance -o jsonpath='{.items[*].spec}'",
+		"kubectl get prometheusrule -n finance -o \\\n" +
+			`  jsonpath='{range .items[*].spec.groups[*].rules[*]}{.alert} ({.labels.severity}): {.expr}{"\n"}{end}'`,
 	} {
 		output, err := d.read(ctx, command)
 		if err != nil {
