@@ -22,12 +22,12 @@
 //     what is in flight (Engine.await, DrainTimeout) and settles with a context of
 //     its own (Engine.settle), before the source lets its lock go.
 //  5. Everything is bounded: a batch in rows (Source) and bytes
-//     (postgres.maxBatchBytes), one batch in flight, one backoff (backoff.go).
+//     (postgres.maxBatchBytes), one batch in flight, the pauses (backoff.go).
 //  6. One active relay per outbox: the lock is held by the session that reads
-//     and settles (postgres.Session.Lock). Engine.await asks it once a second
+//     and settles (postgres.Session.TryLock). Engine.await asks it once a second
 //     whether it still lives, and its loss ends the run.
 //  7. Delivery is at least once: a crash between acknowledgement and settling
-//     publishes again, with the same id header (outbox.Encoder).
+//     publishes again, with the same id header (row.Encoder).
 //  8. Readiness tells the truth: progress, or nothing to do (Health.Ready,
 //     fed by Engine.Run and, while nothing is acknowledged, by Engine.await).
 package relay

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,7 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-dev/weir/internal/relay/config"
-	_ "github.com/weir-dev/weir/internal/relay/outbox" // so that go test knows what relayBinary depends on
+	_ "github.com/weir-dev/weir/internal/relay/outbox" // so that go test knows what buildRelay depends on
 	"github.com/weir-dev/weir/test/env"
 )
 
@@ -216,23 +217,33 @@ func numbersByKey(t *testing.T, records []*kgo.Record) map[string][]int {
 	return numbers
 }
 
-// relayBinary builds cmd/relay once per test binary, with the race detector if
-// the test has it.
-var relayBinary = sync.OnceValues(func() (string, error) {
+// binary is cmd/relay, built once per test binary, with the race detector if the
+// test has it.
+type binary struct{ dir string }
+
+var sharedBinary env.Shared[*binary]
+
+func buildRelay(ctx context.Context) (*binary, error) {
 	dir, err := os.MkdirTemp("", "weir-relay-")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	args := []string{"build", "-buildvcs=false", "-o", filepath.Join(dir, "relay")}
+	b := &binary{dir}
+	args := []string{"build", "-buildvcs=false", "-o", b.path()}
 	if raceEnabled {
 		args = append(args, "-race")
 	}
-	out, err := exec.Command("go", append(args, "github.com/weir-dev/weir/cmd/relay")...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "go", append(args, "github.com/weir-dev/weir/cmd/relay")...).CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("building cmd/relay: %w\n%s", err, out)
+		return nil, errors.Join(fmt.Errorf("building cmd/relay: %w\n%s", err, out), b.Close())
 	}
-	return filepath.Join(dir, "relay"), nil
-})
+	return b, nil
+}
+
+func (b *binary) path() string { return filepath.Join(b.dir, "relay") }
+
+// Close removes the binary.
+func (b *binary) Close() error { return os.RemoveAll(b.dir) }
 
 // process is a running worker.
 type process struct {
@@ -263,11 +274,7 @@ func (l *logs) String() string {
 // start runs the real worker and returns when it listens.
 func (p *pipeline) start() *process {
 	p.t.Helper()
-	binary, err := relayBinary()
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	cmd := exec.Command(binary, "outbox", "--dir="+p.dir, "--listen=127.0.0.1:0")
+	cmd := exec.Command(sharedBinary.Get(p.t, buildRelay).path(), "outbox", "--dir="+p.dir, "--listen=127.0.0.1:0")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		p.t.Fatal(err)
