@@ -22,7 +22,8 @@ type base struct {
 // event tells of an effect or a transition on obj. Action is what Weir did, in
 // one CamelCase word.
 func (b base) event(obj client.Object, reason, action, format string, args ...any) {
-	b.events.Eventf(obj, nil, corev1.EventTypeNormal, reason, action, "%s", fmt.Sprintf(format, args...))
+	const most = 1024 // what the API server accepts
+	b.events.Eventf(obj, nil, corev1.EventTypeNormal, reason, action, "%s", truncate(fmt.Sprintf(format, args...), most))
 }
 
 // holdFinalizer makes sure that obj cannot go before Weir has cleaned up.

@@ -57,16 +57,14 @@ func (c *clusters) of(ctx context.Context, namespace, recorded string, ref *v1al
 	if err := c.allows(ctx, resource, namespace); err != nil {
 		return nil, nil, err
 	}
-	if resource.Spec.Suspend {
-		return nil, nil, wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q is suspended", resource.Name)
-	}
 	ready := meta.FindStatusCondition(resource.Status.Conditions, v1alpha1.ConditionReady)
-	if ready == nil || ready.Status != metav1.ConditionTrue {
-		because := "it has not been looked at yet"
-		if ready != nil {
-			because = ready.Message
-		}
-		return nil, nil, wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q is not ready: %s", resource.Name, because)
+	switch {
+	case resource.Spec.Suspend:
+		return nil, nil, wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q is suspended", resource.Name)
+	case ready == nil || resource.Status.ObservedGeneration != resource.Generation:
+		return nil, nil, wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q has not been looked at yet", resource.Name)
+	case ready.Status != metav1.ConditionTrue:
+		return nil, nil, wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q is not ready: %s", resource.Name, ready.Message)
 	}
 	c.mu.Lock()
 	known, ok := c.connections[resource.Name]
@@ -76,6 +74,18 @@ func (c *clusters) of(ctx context.Context, namespace, recorded string, ref *v1al
 	}
 	cluster, err := c.connect(ctx, resource)
 	return resource, cluster, err
+}
+
+// behind is the cluster where a resource that is being deleted has left
+// something. It need not be Ready, but must be the one that it was. Errors are halts.
+func (c *clusters) behind(ctx context.Context, resource *v1alpha1.KafkaCluster) (*kafka.Cluster, error) {
+	switch guard := resource.Spec.ClusterID; {
+	case resource.Spec.Suspend:
+		return nil, wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q is suspended", resource.Name)
+	case guard != "" && guard != resource.Status.ClusterID:
+		return nil, wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q leads to another cluster than spec.clusterId says", resource.Name)
+	}
+	return c.connect(ctx, resource)
 }
 
 func versionOf(resource *v1alpha1.KafkaCluster) string {
@@ -170,10 +180,18 @@ func (c *clusters) connect(ctx context.Context, resource *v1alpha1.KafkaCluster)
 		return nil, kafkaHalt(err)
 	}
 	if ok {
+		// Calls under way fail, and their passes are made again.
 		known.cluster.Close()
 	}
 	c.connections[resource.Name] = connection{version: versionOf(resource), material: material, cluster: cluster}
 	return cluster, nil
+}
+
+// latest is the connection to a KafkaCluster that was made last, nil if there is none.
+func (c *clusters) latest(name string) *kafka.Cluster {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.connections[name].cluster
 }
 
 // forget closes the connection of a KafkaCluster that is gone.
@@ -273,11 +291,16 @@ func (c *clusters) authority(ctx context.Context, spec *v1alpha1.KafkaTLS) (stri
 }
 
 // credentialKeys are the keys that the credentials Secret of a worker has, as
-// the cluster's way to authenticate needs them.
+// the cluster's way to authenticate needs them; none where it has no such way.
 func (c *clusters) credentialKeys(ctx context.Context, cluster *v1alpha1.KafkaCluster, namespace, secret, field string) ([]string, error) {
-	keys := []string{"tls.crt", "tls.key"}
-	if cluster.Spec.SASL != nil {
+	var keys []string
+	switch {
+	case cluster.Spec.SASL != nil:
 		keys = []string{"username", "password"}
+	case cluster.Spec.TLS != nil:
+		keys = []string{"tls.crt", "tls.key"}
+	default:
+		return nil, nil
 	}
 	_, err := readSecret(ctx, c.secrets, namespace, secret, field, keys...)
 	return keys, err

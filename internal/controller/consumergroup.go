@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -40,11 +39,7 @@ func (r *ConsumerGroupReconciler) Reconcile(ctx context.Context, group *v1alpha1
 	if !r.numbers.due(before, group, err) {
 		keepGroupNumbers(before, group)
 	}
-	result, err := r.settle(ctx, before, group, err)
-	if err == nil && result.RequeueAfter == 0 && group.DeletionTimestamp.IsZero() && !group.Spec.Suspend {
-		result.RequeueAfter = r.interval
-	}
-	return result, err
+	return r.settle(ctx, before, group, r.interval, err)
 }
 
 func (r *ConsumerGroupReconciler) reconcile(ctx context.Context, before, group *v1alpha1.ConsumerGroup) error {
@@ -62,9 +57,9 @@ func (r *ConsumerGroupReconciler) reconcile(ctx context.Context, before, group *
 	if err := r.claimGroup(ctx, group, cluster.Name, id); err != nil {
 		return err
 	}
-	topics, err := r.topicsOf(ctx, group, cluster.Name)
+	topics, refused, err := r.resolveTopics(ctx, topicsRead(group), group.Namespace, cluster.Name, toConsume)
 	if err != nil {
-		return err
+		return together(err, r.withdraw(ctx, cluster.Name, connection, before, group, refused))
 	}
 	policy, err := r.policyOf(ctx, group)
 	if err != nil {
@@ -79,17 +74,13 @@ func (r *ConsumerGroupReconciler) reconcile(ctx context.Context, before, group *
 			return err
 		}
 	}
-	laneErr := r.lane(ctx, group, cluster, connection, topics, policy)
-
-	granted, err := r.grant(ctx, cluster.Name, connection, before, group, groupBindings(group, topics))
-	if err != nil {
-		return errors.Join(laneErr, err)
-	}
+	laneErr := r.lane(ctx, before, group, cluster, connection, topics, policy)
+	r.collectors.set(ctx, cluster.Name, client.ObjectKeyFromObject(group), lagSpec(group, topics))
+	granted, grantErr := r.grant(ctx, cluster.Name, connection, before, group, groupBindings(group, topics))
 	r.tellGrants(before, group, granted)
-	if err := errors.Join(laneErr, r.alerts.apply(ctx, group)); err != nil {
+	if err := together(laneErr, grantErr, r.alerts.apply(ctx, group)); err != nil {
 		return err
 	}
-	r.collectors.set(ctx, cluster.Name, connection, client.ObjectKeyFromObject(group), lagSpec(group, topics))
 	report, known := r.collectors.latest(cluster.Name, client.ObjectKeyFromObject(group))
 	return setLag(group, report, known, r.numbers.now())
 }
@@ -102,17 +93,13 @@ func groupID(group *v1alpha1.ConsumerGroup) string {
 	return group.Name
 }
 
-// topicsOf resolves the Topics that a group reads.
-func (r *ConsumerGroupReconciler) topicsOf(ctx context.Context, group *v1alpha1.ConsumerGroup, cluster string) ([]*v1alpha1.Topic, error) {
-	var topics []*v1alpha1.Topic
+// topicsRead are a group's references to Topics.
+func topicsRead(group *v1alpha1.ConsumerGroup) []reference {
+	var references []reference
 	for i, ref := range group.Spec.Topics {
-		topic, err := r.resolveTopic(ctx, ref, group.Namespace, cluster, fmt.Sprintf("spec.topics[%d]", i), toConsume)
-		if err != nil {
-			return nil, err
-		}
-		topics = append(topics, topic)
+		references = append(references, reference{ref, fmt.Sprintf("spec.topics[%d]", i)})
 	}
-	return topics, nil
+	return references
 }
 
 // policyOf reads the policy of a group, nil if it has none. Its schedule must
@@ -146,18 +133,19 @@ func (r *ConsumerGroupReconciler) finalize(ctx context.Context, before, group *v
 	}
 	r.collectors.remove(clusterOf(group), client.ObjectKeyFromObject(group))
 	r.numbers.forget(group)
-	return r.release(ctx, before, group, group.Spec.Suspend, func(*kafka.Cluster) error { return nil })
+	return r.release(ctx, before, group, group.Spec.Suspend, nil)
 }
 
 // groupBindings are the ACL bindings that a group's principal needs: to read
-// its topics as that group, and the service's side of the dead letter lane.
+// its topics as that group, and the service's side of the dead letter topics
+// where it has them.
 func groupBindings(group *v1alpha1.ConsumerGroup, topics []*v1alpha1.Topic) []kafka.Binding {
 	principal, id := group.Spec.Principal, groupID(group)
 	bindings := kafka.ReadGroup(principal, id)
 	for _, topic := range topics {
 		bindings = append(bindings, kafka.Consume(principal, topic.Status.TopicName)...)
 	}
-	if group.Spec.DeadLetterPolicyRef != nil {
+	if group.Status.DeadLetters != nil {
 		bindings = append(bindings, kafka.Produce(principal, deadletter.Failed(id))...)
 		bindings = append(bindings, kafka.Consume(principal, deadletter.Retry(id))...)
 	}
@@ -170,7 +158,7 @@ func lagSpec(group *v1alpha1.ConsumerGroup, topics []*v1alpha1.Topic) lag.Spec {
 	for _, topic := range topics {
 		spec.Topics = append(spec.Topics, topic.Status.TopicName)
 	}
-	if group.Spec.DeadLetterPolicyRef != nil {
+	if group.Status.DeadLetters != nil {
 		spec.Topics = append(spec.Topics, deadletter.Retry(groupID(group)))
 	}
 	spec.Topics = slices.Compact(slices.Sorted(slices.Values(spec.Topics)))

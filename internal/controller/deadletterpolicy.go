@@ -26,13 +26,11 @@ type DeadLetterPolicyReconciler struct {
 	base
 }
 
-// Reconcile makes one pass.
+// Reconcile makes one pass. There is nothing to clean up behind a policy.
 func (r *DeadLetterPolicyReconciler) Reconcile(ctx context.Context, policy *v1alpha1.DeadLetterPolicy) (reconcile.Result, error) {
-	if !policy.DeletionTimestamp.IsZero() {
-		return reconcile.Result{}, nil
-	}
 	before := policy.DeepCopy()
-	return r.settle(ctx, before, policy, r.reconcile(ctx, policy))
+	err := r.reconcile(ctx, policy)
+	return r.settle(ctx, before, policy, 0, err)
 }
 
 func (r *DeadLetterPolicyReconciler) reconcile(ctx context.Context, policy *v1alpha1.DeadLetterPolicy) error {

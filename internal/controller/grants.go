@@ -3,9 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
-	"maps"
-	"sync"
-	"time"
+	"slices"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -16,7 +14,6 @@ import (
 type granter struct {
 	settler
 	ledger *ledger
-	views  *views
 }
 
 // grantResult says what a call of grant has done.
@@ -30,44 +27,55 @@ type grantResult struct {
 // is missing, then removes what neither owner nor anybody else needs any more.
 // It writes nothing where nothing differs, and asks the cluster only where
 // something seems to. Errors are halts.
-func (g granter) grant(ctx context.Context, cluster string, connection *kafka.Cluster, before, owner client.Object, want []kafka.Binding) (grantResult, error) {
-	have, known := g.views.latest(cluster, g.resync)
-	plan, err := g.ledger.plan(ctx, cluster, owner, want, have)
-	if err != nil {
-		return grantResult{}, err
-	}
-	if !known || len(plan.Add) > 0 || len(plan.Remove) > 0 {
-		have, err = g.views.fetch(ctx, cluster, connection)
+func (g granter) grant(ctx context.Context, cluster string, connection *kafka.Cluster, before, owner client.Object, want []kafka.Binding) (result grantResult, err error) {
+	pledge, err := g.ledger.plan(ctx, cluster, connection, owner, want, false)
+	if pledge == nil && err == nil {
+		err = g.ledger.fetch(ctx, cluster, connection)
 		if disabled(err) {
 			return grantResult{disabled: true}, nil
 		}
 		if err != nil {
 			return grantResult{}, kafkaHalt(err)
 		}
-		if plan, err = g.ledger.plan(ctx, cluster, owner, want, have); err != nil {
-			return grantResult{}, err
-		}
+		pledge, err = g.ledger.plan(ctx, cluster, connection, owner, want, true)
 	}
-	if record := formatBindings(plan.Record); !containsAll(*managedBindings(owner), record) {
+	if err != nil {
+		return grantResult{}, err
+	}
+	defer func() { pledge.finish(err) }()
+
+	if record := formatBindings(pledge.Record); !containsAll(*managedBindings(owner), record) {
 		*managedBindings(owner) = record
 		if err := g.record(ctx, before, owner); err != nil {
 			return grantResult{}, err
 		}
 	}
-	if len(plan.Add) > 0 {
-		if err := connection.AddBindings(ctx, plan.Add); err != nil {
-			return grantResult{}, kafkaHalt(err)
-		}
+	pledge.wrote()
+	if err := connection.AddBindings(ctx, pledge.Add); err != nil {
+		return grantResult{}, kafkaHalt(err)
 	}
-	if len(plan.Remove) > 0 {
-		if err := connection.RemoveBindings(ctx, plan.Remove); err != nil {
-			return grantResult{}, kafkaHalt(err)
-		}
+	if err := connection.RemoveBindings(ctx, pledge.Remove); err != nil {
+		return grantResult{}, kafkaHalt(err)
 	}
-	g.views.change(cluster, plan.Add, plan.Remove)
-	*managedBindings(owner) = formatBindings(plan.Keep)
-	g.ledger.enter(cluster, owner, plan.Keep)
-	return grantResult{added: plan.Add}, nil
+	*managedBindings(owner) = formatBindings(pledge.Keep)
+	return grantResult{added: pledge.Add}, nil
+}
+
+// withdraw takes back what owner was granted on topics whose owners do not
+// consent any more, and leaves its other grants as they are.
+func (g granter) withdraw(ctx context.Context, cluster string, connection *kafka.Cluster, before, owner client.Object, topics []string) error {
+	recorded, err := parseBindings(*managedBindings(owner))
+	if err != nil {
+		return err
+	}
+	keep := slices.DeleteFunc(slices.Clone(recorded), func(binding kafka.Binding) bool {
+		return binding.Resource == kafka.ResourceTopic && slices.Contains(topics, binding.Name)
+	})
+	if len(keep) == len(recorded) {
+		return nil
+	}
+	_, err = g.grant(ctx, cluster, connection, before, owner, keep)
+	return err
 }
 
 // containsAll says whether lines lists everything that is wanted.
@@ -87,59 +95,4 @@ func containsAll(lines, wanted []string) bool {
 func disabled(err error) bool {
 	classified, ok := errors.AsType[*kafka.Error](err)
 	return ok && classified.Reason == kafka.AuthorizerDisabled
-}
-
-// views keeps what each cluster's ACL bindings were when somebody last asked,
-// and what Weir has changed since, so that a pass over a resource whose grants
-// are in place asks nothing. The sweep brings it up to date. Safe for
-// concurrent use.
-type views struct {
-	mu        sync.Mutex
-	byCluster map[string]view
-}
-
-// view is replaced and never changed, so that readers need no lock.
-type view struct {
-	at       time.Time
-	bindings map[kafka.Binding]struct{}
-}
-
-func newViews() *views { return &views{byCluster: map[string]view{}} }
-
-// latest is the view of a cluster, if it is not older than age.
-func (v *views) latest(cluster string, age time.Duration) (map[kafka.Binding]struct{}, bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	one, ok := v.byCluster[cluster]
-	return one.bindings, ok && time.Since(one.at) <= age
-}
-
-// fetch asks the cluster.
-func (v *views) fetch(ctx context.Context, cluster string, connection *kafka.Cluster) (map[kafka.Binding]struct{}, error) {
-	bindings, err := connection.Bindings(ctx)
-	if err != nil {
-		return nil, err
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.byCluster[cluster] = view{at: time.Now(), bindings: bindings}
-	return bindings, nil
-}
-
-// change enters what Weir has added and removed.
-func (v *views) change(cluster string, added, removed []kafka.Binding) {
-	if len(added) == 0 && len(removed) == 0 {
-		return
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	one := v.byCluster[cluster]
-	one.bindings = maps.Clone(one.bindings)
-	for _, binding := range added {
-		one.bindings[binding] = struct{}{}
-	}
-	for _, binding := range removed {
-		delete(one.bindings, binding)
-	}
-	v.byCluster[cluster] = one
 }

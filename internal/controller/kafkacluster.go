@@ -31,11 +31,7 @@ type KafkaClusterReconciler struct {
 func (r *KafkaClusterReconciler) Reconcile(ctx context.Context, cluster *v1alpha1.KafkaCluster) (reconcile.Result, error) {
 	before := cluster.DeepCopy()
 	err := r.reconcile(ctx, before, cluster)
-	result, err := r.settle(ctx, before, cluster, err)
-	if err == nil && result.RequeueAfter == 0 && cluster.DeletionTimestamp.IsZero() && !cluster.Spec.Suspend {
-		result.RequeueAfter = r.resync
-	}
-	return result, err
+	return r.settle(ctx, before, cluster, r.resync, err)
 }
 
 func (r *KafkaClusterReconciler) reconcile(ctx context.Context, before, cluster *v1alpha1.KafkaCluster) error {
@@ -101,16 +97,19 @@ func (r *KafkaClusterReconciler) finalize(ctx context.Context, before, cluster *
 	if err != nil {
 		return err
 	}
-	if len(users) > 0 && cluster.Annotations[v1alpha1.ForceDeleteAnnotation] != "true" {
+	if len(users) > 0 && !forced(cluster) {
 		return wait(v1alpha1.ReasonInUse, "still used by %s; delete them first, or annotate this KafkaCluster with %s=true",
 			firstFew(users, 5), v1alpha1.ForceDeleteAnnotation)
 	}
 	if err := r.revokeRetryWorker(ctx, before, cluster); err != nil {
+		return orForce(err)
+	}
+	if err := r.dropFinalizer(ctx, cluster); err != nil {
 		return err
 	}
 	r.clusters.forget(cluster.Name)
-	r.ledger.forget(cluster.Name, cluster)
-	return r.dropFinalizer(ctx, cluster)
+	r.ledger.forgetCluster(cluster.Name)
+	return nil
 }
 
 // usersOf names the resources that live on a cluster.

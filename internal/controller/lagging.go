@@ -17,26 +17,23 @@ import (
 // declared on it. It is a manager.Runnable: collectors run while Start does.
 // Safe for concurrent use.
 type collectors struct {
+	clusters *clusters
 	interval time.Duration
 	// wake receives the ConsumerGroup whose verdict has become known or changed.
 	wake chan event.TypedGenericEvent[*v1alpha1.ConsumerGroup]
 
 	mu      sync.Mutex
-	running map[string]*runningCollector // by KafkaCluster name
-	start   chan *runningCollector
+	running map[string]*lag.Collector // by KafkaCluster name
+	start   chan *lag.Collector
 }
 
-type runningCollector struct {
-	collector *lag.Collector
-	source    *lagSource
-}
-
-func newCollectors(interval time.Duration) *collectors {
+func newCollectors(clusters *clusters, interval time.Duration) *collectors {
 	return &collectors{
+		clusters: clusters,
 		interval: interval,
 		wake:     make(chan event.TypedGenericEvent[*v1alpha1.ConsumerGroup], 1024),
-		running:  map[string]*runningCollector{},
-		start:    make(chan *runningCollector),
+		running:  map[string]*lag.Collector{},
+		start:    make(chan *lag.Collector),
 	}
 }
 
@@ -50,7 +47,7 @@ func (c *collectors) Start(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case one := <-c.start:
-			group.Go(func() { one.collector.Run(ctx) })
+			group.Go(func() { one.Run(ctx) })
 		}
 	}
 }
@@ -59,24 +56,20 @@ func (c *collectors) Start(ctx context.Context) error {
 func (c *collectors) NeedLeaderElection() bool { return true }
 
 // set declares a group on a cluster, under its ConsumerGroup's name.
-func (c *collectors) set(ctx context.Context, cluster string, connection *kafka.Cluster, name types.NamespacedName, spec lag.Spec) {
+func (c *collectors) set(ctx context.Context, cluster string, name types.NamespacedName, spec lag.Spec) {
 	c.mu.Lock()
 	one, ok := c.running[cluster]
 	if !ok {
-		source := &lagSource{}
-		one = &runningCollector{collector: lag.New(source, c.interval, c.changed), source: source}
+		source := &lagSource{connect: func() *kafka.Cluster { return c.clusters.latest(cluster) }}
+		one = lag.New(source, c.interval, c.changed)
 		c.running[cluster] = one
 	}
-	one.source.use(connection)
-	one.collector.Set(name.String(), spec)
+	one.Set(name.String(), spec)
 	c.mu.Unlock()
 	if !ok {
 		select {
 		case c.start <- one:
-		case <-ctx.Done():
-			c.mu.Lock()
-			delete(c.running, cluster)
-			c.mu.Unlock()
+		case <-ctx.Done(): // the manager stops
 		}
 	}
 }
@@ -86,7 +79,7 @@ func (c *collectors) remove(cluster string, name types.NamespacedName) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if one := c.running[cluster]; one != nil {
-		one.collector.Remove(name.String())
+		one.Remove(name.String())
 	}
 }
 
@@ -98,7 +91,7 @@ func (c *collectors) latest(cluster string, name types.NamespacedName) (lag.Repo
 	if one == nil {
 		return lag.Report{}, false
 	}
-	return one.collector.Latest(name.String())
+	return one.Latest(name.String())
 }
 
 // reports are the last reports of all groups, keyed by cluster, then by
@@ -108,7 +101,7 @@ func (c *collectors) reports() map[string]map[string]lag.Report {
 	defer c.mu.Unlock()
 	all := make(map[string]map[string]lag.Report, len(c.running))
 	for cluster, one := range c.running {
-		all[cluster] = one.collector.Reports()
+		all[cluster] = one.Reports()
 	}
 	return all
 }
@@ -124,23 +117,20 @@ func (c *collectors) changed(key string) {
 	}
 }
 
-// lagSource shows a cluster to the collector.
+// lagSource shows a cluster to the collector. The collector's cycles follow one
+// another, so it needs no lock.
 type lagSource struct {
-	mu         sync.Mutex
-	connection *kafka.Cluster
-}
-
-// use changes the connection, which the pool makes anew when the KafkaCluster changes.
-func (s *lagSource) use(connection *kafka.Cluster) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.connection = connection
+	// connect is the pool's connection, which it makes anew when the
+	// KafkaCluster changes; nil when that is gone.
+	connect func() *kafka.Cluster
+	last    *kafka.Cluster
 }
 
 func (s *lagSource) current() *kafka.Cluster {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.connection
+	if now := s.connect(); now != nil {
+		s.last = now
+	}
+	return s.last
 }
 
 // DescribeGroups implements lag.Source.

@@ -3,96 +3,210 @@ package controller
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
-// ledger counts, for every ACL binding of every cluster, how many resources
-// need it and how many have it in their status as made by Weir. It is what
-// makes bindings reference-counted, without asking the API server: two
-// resources that drop the same binding at once are told apart here, where the
-// second to come knows what the first has decided.
+// ledger says, for every ACL binding of every cluster, which resources need it
+// and which have it in their status as made by Weir. It is what makes bindings
+// reference-counted without asking the API server. Passes over several
+// resources may be under way at once; the ledger is where they meet:
 //
-// It is filled from the cache at the first question about a cluster, since a
-// manager that has just started has not reconciled the others yet. Safe for
-// concurrent use.
+//   - Two resources that drop the same binding at once are told apart: the
+//     second to come knows what the first has decided.
+//   - A resource that lets go of a binding because another one answers for it
+//     does so only after that one's status lists it.
+//   - A resource that needs a binding which another one is removing waits until
+//     it is gone, and then makes it anew.
+//
+// A cluster's book is filled from the cache at the first question about it,
+// since a manager that has just started has not reconciled anybody yet. Safe
+// for concurrent use.
 type ledger struct {
 	reader client.Reader
+	// fresh is how old a view of a cluster may be to be relied on.
+	fresh time.Duration
 
-	mu       sync.Mutex
-	clusters map[string]*clusterLedger
+	mu    sync.Mutex
+	books map[string]*book // by KafkaCluster name
 }
 
-type clusterLedger struct {
-	owners   map[types.UID]entry
-	needed   map[kafka.Binding]int
-	recorded map[kafka.Binding]int
+// book is the ledger of one cluster.
+type book struct {
+	owners map[types.UID]entry
+	// How many owners need, have recorded and pledge a binding: the sums of owners.
+	needed, recorded, pledged counts
+	// removing holds the bindings that are being taken back. The channels
+	// close when that is over.
+	removing map[kafka.Binding]chan struct{}
+	view     bindingsView
 }
 
-// entry is what one resource needs, and what its status lists.
+// entry is what one resource needs and answers for.
 type entry struct {
-	want, recorded map[kafka.Binding]struct{}
+	want bindings
+	// recorded is what its status lists for certain; pledged is that, and what
+	// is about to be written there.
+	recorded, pledged bindings
 }
 
-func newLedger(reader client.Reader) *ledger {
-	return &ledger{reader: reader, clusters: map[string]*clusterLedger{}}
+type (
+	bindings map[kafka.Binding]struct{}
+	counts   map[kafka.Binding]int
+)
+
+func newLedger(reader client.Reader, fresh time.Duration) *ledger {
+	return &ledger{reader: reader, fresh: fresh, books: map[string]*book{}}
 }
 
-// plan enters what owner needs and has recorded on a cluster, and plans what
-// follows, given the bindings that the broker shows.
-func (l *ledger) plan(ctx context.Context, cluster string, owner client.Object, want []kafka.Binding, have map[kafka.Binding]struct{}) (kafka.BindingPlan, error) {
-	recorded, err := parseBindings(*managedBindings(owner))
+// pledge is a plan that is being carried out for one resource. It must be ended
+// by finish.
+type pledge struct {
+	kafka.BindingPlan
+	ledger *ledger
+	book   *book
+	owner  types.UID
+}
+
+// plan enters what owner needs on a cluster and plans what follows. Unless
+// sure, which says that the view has just been brought up to date, it returns
+// nil where the view may be wrong: it is old, or shows a difference.
+func (l *ledger) plan(ctx context.Context, cluster string, connection *kafka.Cluster, owner client.Object, want []kafka.Binding, sure bool) (*pledge, error) {
+	listed, err := parseBindings(*managedBindings(owner))
 	if err != nil {
-		return kafka.BindingPlan{}, err
+		return nil, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	book, err := l.book(ctx, cluster)
 	if err != nil {
-		return kafka.BindingPlan{}, err
+		return nil, err
 	}
-	book.set(owner.GetUID(), entry{want: bindingSet(want), recorded: bindingSet(recorded)})
-	question := kafka.BindingQuestion{
-		Want: want, Recorded: recorded, Have: have,
-		NeededElsewhere:   map[kafka.Binding]struct{}{},
-		RecordedElsewhere: map[kafka.Binding]struct{}{},
+	if err := l.awaitRemovals(ctx, book, want); err != nil {
+		return nil, err
 	}
+
 	mine := book.owners[owner.GetUID()]
-	for _, set := range []map[kafka.Binding]struct{}{mine.want, mine.recorded} {
-		for binding := range set {
-			if book.needed[binding] > one(mine.want, binding) {
-				question.NeededElsewhere[binding] = struct{}{}
+	mine.want = bindingSet(want)
+	// The cache may be behind this manager's own last write.
+	mine.recorded = union(bindingSet(listed), mine.recorded)
+	mine.pledged = union(mine.recorded, mine.pledged)
+	book.set(owner.GetUID(), mine)
+
+	plan := kafka.PlanBindings(book.question(mine))
+	if !sure && (!book.view.of(connection, l.fresh) || len(plan.Add)+len(plan.Remove) > 0) {
+		return nil, nil
+	}
+	mine.pledged = bindingSet(plan.Record)
+	mine.recorded = intersection(mine.recorded, mine.pledged)
+	book.set(owner.GetUID(), mine)
+	for _, binding := range plan.Remove {
+		book.removing[binding] = make(chan struct{})
+	}
+	return &pledge{BindingPlan: plan, ledger: l, book: book, owner: owner.GetUID()}, nil
+}
+
+// awaitRemovals waits, with the lock released, while somebody removes one of
+// the bindings.
+func (l *ledger) awaitRemovals(ctx context.Context, book *book, want []kafka.Binding) error {
+	for _, binding := range want {
+		for removal := book.removing[binding]; removal != nil; removal = book.removing[binding] {
+			l.mu.Unlock()
+			select {
+			case <-removal:
+			case <-ctx.Done():
 			}
-			if book.recorded[binding] > one(mine.recorded, binding) {
-				question.RecordedElsewhere[binding] = struct{}{}
+			l.mu.Lock()
+			if err := ctx.Err(); err != nil {
+				return err
 			}
 		}
 	}
-	return kafka.PlanBindings(question), nil
+	return nil
 }
 
-// enter writes down what owner's status lists now.
-func (l *ledger) enter(cluster string, owner client.Object, recorded []kafka.Binding) {
+// wrote enters that the owner's status lists what the plan says.
+func (p *pledge) wrote() {
+	p.ledger.mu.Lock()
+	defer p.ledger.mu.Unlock()
+	mine := p.book.owners[p.owner]
+	mine.recorded = bindingSet(p.Record)
+	p.book.set(p.owner, mine)
+}
+
+// finish ends the plan: it was carried out, or failed with err somewhere.
+func (p *pledge) finish(err error) {
+	p.ledger.mu.Lock()
+	defer p.ledger.mu.Unlock()
+	if err != nil {
+		p.book.view.doubt()
+	} else {
+		p.book.view.change(p.Add, p.Remove)
+		mine := p.book.owners[p.owner]
+		mine.recorded = bindingSet(p.Keep)
+		mine.pledged = mine.recorded
+		p.book.set(p.owner, mine)
+	}
+	for _, binding := range p.Remove {
+		close(p.book.removing[binding])
+		delete(p.book.removing, binding)
+	}
+}
+
+// fetch brings the view of a cluster up to date.
+func (l *ledger) fetch(ctx context.Context, cluster string, connection *kafka.Cluster) error {
+	asked := time.Now()
+	have, err := connection.Bindings(ctx)
+	if err != nil {
+		return err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if book := l.clusters[cluster]; book != nil {
-		book.set(owner.GetUID(), entry{want: book.owners[owner.GetUID()].want, recorded: bindingSet(recorded)})
+	book, err := l.book(ctx, cluster)
+	if err != nil {
+		return err
 	}
+	book.view.show(connection, asked, have)
+	return nil
+}
+
+// lacks says whether the last view of a cluster misses something that owner needs.
+func (l *ledger) lacks(cluster string, owner client.Object) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	book := l.books[cluster]
+	if book == nil {
+		return false
+	}
+	for binding := range book.owners[owner.GetUID()].want {
+		if _, ok := book.view.have[binding]; !ok {
+			return true
+		}
+	}
+	return false
 }
 
 // forget drops a resource that is gone.
 func (l *ledger) forget(cluster string, owner client.Object) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if book := l.clusters[cluster]; book != nil {
+	if book := l.books[cluster]; book != nil {
 		book.set(owner.GetUID(), entry{})
 		delete(book.owners, owner.GetUID())
 	}
+}
+
+// forgetCluster drops the book of a KafkaCluster that is gone.
+func (l *ledger) forgetCluster(cluster string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.books, cluster)
 }
 
 // made is the number of bindings that Weir has made on a cluster.
@@ -107,24 +221,26 @@ func (l *ledger) made(ctx context.Context, cluster string) (int, error) {
 }
 
 // book is the ledger of one cluster, filled from the cache when it is new.
-func (l *ledger) book(ctx context.Context, cluster string) (*clusterLedger, error) {
-	if book := l.clusters[cluster]; book != nil {
+func (l *ledger) book(ctx context.Context, cluster string) (*book, error) {
+	if book := l.books[cluster]; book != nil {
 		return book, nil
 	}
-	book := &clusterLedger{
-		owners: map[types.UID]entry{}, needed: map[kafka.Binding]int{}, recorded: map[kafka.Binding]int{},
+	book := &book{
+		owners: map[types.UID]entry{}, needed: counts{}, recorded: counts{}, pledged: counts{},
+		removing: map[kafka.Binding]chan struct{}{},
 	}
 	err := eachOwner(ctx, l.reader, func(owner client.Object) error {
 		if clusterOf(owner) != cluster {
 			return nil
 		}
-		bindings, err := parseBindings(*managedBindings(owner))
+		listed, err := parseBindings(*managedBindings(owner))
 		if err != nil {
 			return err
 		}
-		e := entry{recorded: bindingSet(bindings)}
+		recorded := bindingSet(listed)
+		e := entry{recorded: recorded, pledged: recorded}
 		if owner.GetDeletionTimestamp().IsZero() {
-			e.want = e.recorded
+			e.want = recorded
 		}
 		book.set(owner.GetUID(), e)
 		return nil
@@ -132,126 +248,83 @@ func (l *ledger) book(ctx context.Context, cluster string) (*clusterLedger, erro
 	if err != nil {
 		return nil, fmt.Errorf("reading the grants of cluster %s: %w", cluster, err)
 	}
-	l.clusters[cluster] = book
+	l.books[cluster] = book
 	return book, nil
 }
 
-func (b *clusterLedger) set(uid types.UID, e entry) {
+// question asks PlanBindings about one owner. Of a binding that it needs, it
+// counts who pledges it: then it is Weir's. Of one that it wants to let go, only
+// whose status lists it for certain.
+func (b *book) question(mine entry) kafka.BindingQuestion {
+	question := kafka.BindingQuestion{
+		Have: b.view.have, NeededElsewhere: bindings{}, RecordedElsewhere: bindings{},
+	}
+	for binding := range mine.want {
+		question.Want = append(question.Want, binding)
+		if b.pledged[binding] > mine.pledged.count(binding) {
+			question.RecordedElsewhere[binding] = struct{}{}
+		}
+	}
+	for binding := range mine.recorded {
+		question.Recorded = append(question.Recorded, binding)
+		if b.needed[binding] > mine.want.count(binding) {
+			question.NeededElsewhere[binding] = struct{}{}
+		}
+		if mine.want.count(binding) == 0 && b.recorded[binding] > 1 {
+			question.RecordedElsewhere[binding] = struct{}{}
+		}
+	}
+	return question
+}
+
+func (b *book) set(uid types.UID, e entry) {
 	old := b.owners[uid]
-	recount(b.needed, old.want, e.want)
-	recount(b.recorded, old.recorded, e.recorded)
+	b.needed.change(old.want, e.want)
+	b.recorded.change(old.recorded, e.recorded)
+	b.pledged.change(old.pledged, e.pledged)
 	b.owners[uid] = e
 }
 
-func recount(counts map[kafka.Binding]int, old, now map[kafka.Binding]struct{}) {
+func (c counts) change(old, now bindings) {
 	for binding := range old {
-		if counts[binding]--; counts[binding] == 0 {
-			delete(counts, binding)
+		if c[binding]--; c[binding] == 0 {
+			delete(c, binding)
 		}
 	}
 	for binding := range now {
-		counts[binding]++
+		c[binding]++
 	}
 }
 
-func one(set map[kafka.Binding]struct{}, binding kafka.Binding) int {
-	if _, ok := set[binding]; ok {
+// count is 1 for a member, else 0.
+func (b bindings) count(binding kafka.Binding) int {
+	if _, ok := b[binding]; ok {
 		return 1
 	}
 	return 0
 }
 
-func bindingSet(bindings []kafka.Binding) map[kafka.Binding]struct{} {
-	set := make(map[kafka.Binding]struct{}, len(bindings))
-	for _, binding := range bindings {
+func bindingSet(list []kafka.Binding) bindings {
+	set := make(bindings, len(list))
+	for _, binding := range list {
 		set[binding] = struct{}{}
 	}
 	return set
 }
 
-func parseBindings(lines []string) ([]kafka.Binding, error) {
-	bindings := make([]kafka.Binding, len(lines))
-	for i, line := range lines {
-		binding, err := kafka.ParseBinding(line)
-		if err != nil {
-			return nil, fmt.Errorf("status.managedBindings: %w", err)
-		}
-		bindings[i] = binding
-	}
-	return bindings, nil
+func union(a, b bindings) bindings {
+	all := make(bindings, len(a))
+	maps.Copy(all, a)
+	maps.Copy(all, b)
+	return all
 }
 
-func formatBindings(bindings []kafka.Binding) []string {
-	var lines []string
-	for _, binding := range bindings {
-		lines = append(lines, binding.String())
-	}
-	return lines
-}
-
-// managedBindings is where a resource's status lists the bindings that Weir made.
-func managedBindings(obj client.Object) *[]string {
-	switch o := obj.(type) {
-	case *v1alpha1.KafkaCluster:
-		return &o.Status.ManagedBindings
-	case *v1alpha1.Topic:
-		return &o.Status.ManagedBindings
-	case *v1alpha1.OutboxRelay:
-		return &o.Status.ManagedBindings
-	case *v1alpha1.ConsumerGroup:
-		return &o.Status.ManagedBindings
-	}
-	panic(fmt.Sprintf("controller: %T owns no bindings", obj))
-}
-
-// clusterOf is the cluster on which a resource's bindings are; empty before
-// its first pass.
-func clusterOf(obj client.Object) string {
-	switch o := obj.(type) {
-	case *v1alpha1.KafkaCluster:
-		return o.Name
-	case *v1alpha1.Topic:
-		return o.Status.Cluster
-	case *v1alpha1.OutboxRelay:
-		return o.Status.Cluster
-	case *v1alpha1.ConsumerGroup:
-		return o.Status.Cluster
-	}
-	panic(fmt.Sprintf("controller: %T is on no cluster", obj))
-}
-
-// eachOwner calls fn with every resource that can own bindings.
-func eachOwner(ctx context.Context, reader client.Reader, fn func(client.Object) error) error {
-	var (
-		clusters v1alpha1.KafkaClusterList
-		topics   v1alpha1.TopicList
-		relays   v1alpha1.OutboxRelayList
-		groups   v1alpha1.ConsumerGroupList
-	)
-	for _, list := range []client.ObjectList{&clusters, &topics, &relays, &groups} {
-		if err := reader.List(ctx, list); err != nil {
-			return err
+func intersection(a, b bindings) bindings {
+	both := bindings{}
+	for binding := range a {
+		if b.count(binding) > 0 {
+			both[binding] = struct{}{}
 		}
 	}
-	for i := range clusters.Items {
-		if err := fn(&clusters.Items[i]); err != nil {
-			return err
-		}
-	}
-	for i := range topics.Items {
-		if err := fn(&topics.Items[i]); err != nil {
-			return err
-		}
-	}
-	for i := range relays.Items {
-		if err := fn(&relays.Items[i]); err != nil {
-			return err
-		}
-	}
-	for i := range groups.Items {
-		if err := fn(&groups.Items[i]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return both
 }

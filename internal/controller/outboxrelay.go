@@ -30,6 +30,7 @@ type OutboxRelayReconciler struct {
 	// poll is how often a worker's state is read.
 	poll    time.Duration
 	numbers *numbers
+	secrets *rememberedSecrets
 }
 
 // Reconcile makes one pass.
@@ -39,11 +40,7 @@ func (r *OutboxRelayReconciler) Reconcile(ctx context.Context, relay *v1alpha1.O
 	if !r.numbers.due(before, relay, err) {
 		keepRelayNumbers(before, relay)
 	}
-	result, err := r.settle(ctx, before, relay, err)
-	if err == nil && result.RequeueAfter == 0 && relay.DeletionTimestamp.IsZero() && !relay.Spec.Suspend {
-		result.RequeueAfter = r.poll
-	}
-	return result, err
+	return r.settle(ctx, before, relay, r.poll, err)
 }
 
 func (r *OutboxRelayReconciler) reconcile(ctx context.Context, before, relay *v1alpha1.OutboxRelay) error {
@@ -59,7 +56,11 @@ func (r *OutboxRelayReconciler) reconcile(ctx context.Context, before, relay *v1
 	}
 	// All references are checked before anything is rolled: a broken one
 	// leaves the last good worker running.
-	rendered, bindings, err := r.resolve(ctx, relay, cluster)
+	topics, refused, err := r.resolveTopics(ctx, topicsRouted(relay), relay.Namespace, cluster.Name, toProduce)
+	if err != nil {
+		return together(err, r.withdraw(ctx, cluster.Name, connection, before, relay, refused))
+	}
+	rendered, err := r.render(ctx, relay, cluster, topics)
 	if err != nil {
 		return err
 	}
@@ -67,7 +68,7 @@ func (r *OutboxRelayReconciler) reconcile(ctx context.Context, before, relay *v1
 		return err
 	}
 	relay.Status.Cluster = cluster.Name
-	granted, err := r.grant(ctx, cluster.Name, connection, before, relay, bindings)
+	granted, err := r.grant(ctx, cluster.Name, connection, before, relay, relayBindings(relay, topics))
 	if err != nil {
 		return err
 	}
@@ -89,37 +90,53 @@ func (r *OutboxRelayReconciler) reconcile(ctx context.Context, before, relay *v1
 	if err != nil {
 		return err
 	}
-	return judgeRelay(relay, states, r.poll)
+	return soon(r.poll, judgeRelay(relay, states))
 }
 
-// resolve follows every reference of a relay, and renders its worker and the
-// bindings that it needs.
-func (r *OutboxRelayReconciler) resolve(ctx context.Context, relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster) (worker, []kafka.Binding, error) {
-	var topics []string
-	var bindings []kafka.Binding
+// topicsRouted are a relay's references to Topics.
+func topicsRouted(relay *v1alpha1.OutboxRelay) []reference {
+	var references []reference
 	for i, route := range relay.Spec.Routes {
-		field := fmt.Sprintf("spec.routes[%d].topicRef", i)
-		topic, err := r.resolveTopic(ctx, route.TopicRef, relay.Namespace, cluster.Name, field, toProduce)
-		if err != nil {
-			return worker{}, nil, err
-		}
-		topics = append(topics, topic.Status.TopicName)
+		references = append(references, reference{route.TopicRef, fmt.Sprintf("spec.routes[%d].topicRef", i)})
+	}
+	return references
+}
+
+// relayBindings are the ACL bindings that a relay's principal needs.
+func relayBindings(relay *v1alpha1.OutboxRelay, topics []*v1alpha1.Topic) []kafka.Binding {
+	var bindings []kafka.Binding
+	for _, topic := range topics {
 		bindings = append(bindings, kafka.Produce(relay.Spec.Kafka.Principal, topic.Status.TopicName)...)
 	}
+	return bindings
+}
+
+// render renders a relay's worker, once its Secrets have what it needs.
+func (r *OutboxRelayReconciler) render(ctx context.Context, relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster, topics []*v1alpha1.Topic) (worker, error) {
+	secrets, err := r.secrets.remembered(relay, cluster, func() (relaySecrets, error) {
+		return r.readSecrets(ctx, relay, cluster)
+	})
+	if err != nil {
+		return worker{}, err
+	}
+	var names []string
+	for _, topic := range topics {
+		names = append(names, topic.Status.TopicName)
+	}
+	return renderRelay(relay, cluster, names, secrets.keys, secrets.authority, r.image)
+}
+
+func (r *OutboxRelayReconciler) readSecrets(ctx context.Context, relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster) (found relaySecrets, err error) {
 	database := relay.Spec.Database.ConnectionSecretRef
 	if _, err := readSecret(ctx, r.clusters.secrets, relay.Namespace, database.Name, "spec.database.connectionSecretRef", database.Key); err != nil {
-		return worker{}, nil, err
+		return found, err
 	}
-	keys, err := r.clusters.credentialKeys(ctx, cluster, relay.Namespace, relay.Spec.Kafka.CredentialsSecretRef.Name, "spec.kafka.credentialsSecretRef")
+	found.keys, err = r.clusters.credentialKeys(ctx, cluster, relay.Namespace, relay.Spec.Kafka.CredentialsSecretRef.Name, "spec.kafka.credentialsSecretRef")
 	if err != nil {
-		return worker{}, nil, err
+		return found, err
 	}
-	authority, err := r.clusters.authority(ctx, cluster.Spec.TLS)
-	if err != nil {
-		return worker{}, nil, err
-	}
-	rendered, err := renderRelay(relay, cluster, topics, keys, authority, r.image)
-	return rendered, bindings, err
+	found.authority, err = r.clusters.authority(ctx, cluster.Spec.TLS)
+	return found, err
 }
 
 // finalize revokes the grants and lets the relay go; the rows stay. Owner
@@ -129,7 +146,8 @@ func (r *OutboxRelayReconciler) finalize(ctx context.Context, before, relay *v1a
 		return nil
 	}
 	r.numbers.forget(relay)
-	return r.release(ctx, before, relay, relay.Spec.Suspend, func(*kafka.Cluster) error { return nil })
+	r.secrets.forget(relay)
+	return r.release(ctx, before, relay, relay.Spec.Suspend, nil)
 }
 
 // keepRelayNumbers leaves the volatile numbers of status as they were.

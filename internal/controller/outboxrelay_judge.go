@@ -3,6 +3,8 @@ package controller
 import (
 	"fmt"
 	"math"
+	"regexp"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,7 +20,7 @@ const backlogAge = time.Minute
 // judgeRelay sets what status says of a relay's work, from what its pods say
 // and in the light of its spec, and returns the halt that the pass ends with;
 // nil means publishing, or nothing to publish. It is pure.
-func judgeRelay(relay *v1alpha1.OutboxRelay, states []podState[config.OutboxState], poll time.Duration) error {
+func judgeRelay(relay *v1alpha1.OutboxRelay, states []podState[config.OutboxState]) error {
 	active, failing := leading(states)
 	setRelayNumbers(relay, active, failing)
 	setBacklogged(relay, active, failing)
@@ -27,19 +29,19 @@ func judgeRelay(relay *v1alpha1.OutboxRelay, states []podState[config.OutboxStat
 	case relay.Status.Workload != nil && relay.Status.Workload.Replicas == 0:
 		return wait("ScaledToZero", "spec.replicas is 0: rows wait in the table until it is raised")
 	case failing != nil && failing.current && active != nil && !active.current:
-		return problemHalt(failing.state.Problem, "; the worker of the previous spec goes on publishing", poll)
+		return problemHalt(failing.state.Problem, "; the worker of the previous spec goes on publishing")
 	case active != nil && active.current:
 		return nil
 	case failing != nil && failing.current:
-		return problemHalt(failing.state.Problem, "", poll)
+		return problemHalt(failing.state.Problem, "")
 	case active != nil:
-		return progress(poll, "the worker is being replaced by one with the new spec; the old one goes on publishing")
+		return progress("the worker is being replaced by one with the new spec; the old one goes on publishing")
 	case len(states) == 0:
-		return progress(poll, "waiting for the worker's pod")
+		return progress("waiting for the worker's pod")
 	case states[0].err != nil:
-		return progress(poll, "waiting for the worker: %v", states[0].err)
+		return progress("waiting for the worker: %v", states[0].err)
 	default:
-		return progress(poll, "the worker is starting")
+		return progress("the worker is starting")
 	}
 }
 
@@ -57,16 +59,30 @@ func leading(states []podState[config.OutboxState]) (active, failing *podState[c
 	return active, failing
 }
 
+// passing are the reasons of workers' problems that may pass by themselves.
+var passing = []string{"DatabaseUnreachable", "KafkaUnreachable", "KafkaError", "TopicUnavailable", "TopicLimitChanged", "NotAcknowledged"}
+
 // problemHalt turns what a worker says into a condition: what passes by itself
 // is Reconciling, what somebody has to mend is Stalled. The worker keeps
 // trying either way.
-func problemHalt(problem *config.Problem, suffix string, poll time.Duration) error {
+func problemHalt(problem *config.Problem, suffix string) error {
 	kind := stalled
-	switch problem.Reason {
-	case "DatabaseUnreachable", "KafkaUnreachable":
+	if slices.Contains(passing, problem.Reason) {
 		kind = progressing
 	}
-	return &halt{kind: kind, reason: problem.Reason, message: problem.Message + suffix, after: poll}
+	return &halt{kind: kind, reason: reasonOf(problem), message: problem.Message + suffix}
+}
+
+// conditionReason is what the API server accepts for the reason of a condition.
+var conditionReason = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]{0,100}[A-Za-z0-9_])?$`)
+
+// reasonOf is the reason of a worker's problem; workers may be of another
+// version than the operator.
+func reasonOf(problem *config.Problem) string {
+	if conditionReason.MatchString(problem.Reason) {
+		return problem.Reason
+	}
+	return "WorkerFailing"
 }
 
 func setRelayNumbers(relay *v1alpha1.OutboxRelay, active, failing *podState[config.OutboxState]) {

@@ -52,6 +52,10 @@ func renderRelay(relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster, to
 		files[authorityPEM] = authority
 	}
 	secret := relay.Spec.Database.ConnectionSecretRef
+	secrets := []corev1.VolumeProjection{secretFiles(secret.Name, map[string]string{secret.Key: databaseURI})}
+	if len(keys) > 0 {
+		secrets = append(secrets, kafkaFiles(relay.Spec.Kafka.CredentialsSecretRef.Name, keys))
+	}
 	return worker{
 		owner:     *metav1.NewControllerRef(relay, v1alpha1.GroupVersion.WithKind("OutboxRelay")),
 		name:      "weir-outbox-" + relay.Name,
@@ -62,10 +66,7 @@ func renderRelay(relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster, to
 		resources: relay.Spec.Resources,
 		template:  relay.Spec.PodTemplate,
 		files:     files,
-		secrets: []corev1.VolumeProjection{
-			secretFiles(secret.Name, map[string]string{secret.Key: databaseURI}),
-			kafkaFiles(relay.Spec.Kafka.CredentialsSecretRef.Name, keys),
-		},
+		secrets:   secrets,
 	}, nil
 }
 

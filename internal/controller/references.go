@@ -34,27 +34,47 @@ func topicKey(ref v1alpha1.TopicReference, namespace string) client.ObjectKey {
 	return client.ObjectKey{Namespace: namespace, Name: ref.Name}
 }
 
-// resolveTopic reads the Topic that field of a resource in namespace refers
-// to. It must exist in Kafka, on the same cluster, and consent. Errors are halts.
-func (b base) resolveTopic(ctx context.Context, ref v1alpha1.TopicReference, namespace, cluster, field string, use topicUse) (*v1alpha1.Topic, error) {
-	key := topicKey(ref, namespace)
+// reference is a Topic that a field of a resource refers to.
+type reference struct {
+	v1alpha1.TopicReference
+	field string
+}
+
+// resolveTopics reads the Topics that a resource in namespace refers to. All
+// must exist in Kafka, on the same cluster, and consent. Errors are halts.
+// Refused are the names in Kafka of those whose owners do not consent.
+func (b base) resolveTopics(ctx context.Context, references []reference, namespace, cluster string, use topicUse) (topics []*v1alpha1.Topic, refused []string, err error) {
+	var errs []error
+	for _, ref := range references {
+		topic, err := b.resolveTopic(ctx, ref, namespace, cluster, use)
+		if h, ok := asHalt(err); ok && h.reason == v1alpha1.ReasonNotAllowed {
+			refused = append(refused, topic.Status.TopicName)
+		}
+		topics = append(topics, topic)
+		errs = append(errs, err)
+	}
+	return topics, refused, together(errs...)
+}
+
+func (b base) resolveTopic(ctx context.Context, ref reference, namespace, cluster string, use topicUse) (*v1alpha1.Topic, error) {
+	key := topicKey(ref.TopicReference, namespace)
 	var topic v1alpha1.Topic
 	err := b.client.Get(ctx, key, &topic)
 	if apierrors.IsNotFound(err) {
-		return nil, wait(v1alpha1.ReasonTopicNotFound, "%s: Topic %s does not exist; create it, or correct the reference", field, key)
+		return nil, wait(v1alpha1.ReasonTopicNotFound, "%s: Topic %s does not exist; create it, or correct the reference", ref.field, key)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading Topic %s: %w", key, err)
 	}
-	if err := b.consents(ctx, &topic, namespace, field, use); err != nil {
-		return nil, err
+	if err := b.consents(ctx, &topic, namespace, ref.field, use); err != nil {
+		return &topic, err
 	}
-	if topic.Status.TopicID == "" {
-		return nil, wait(v1alpha1.ReasonTopicNotReady, "%s: Topic %s does not exist in Kafka yet; see its conditions", field, key)
+	if topic.Status.Partitions == 0 {
+		return &topic, wait(v1alpha1.ReasonTopicNotReady, "%s: Topic %s does not exist in Kafka yet; see its conditions", ref.field, key)
 	}
 	if topic.Status.Cluster != cluster {
-		return nil, stall(v1alpha1.ReasonTopicNotFound, "%s: Topic %s is on KafkaCluster %q, and this resource on %q; set spec.clusterRef to the same",
-			field, key, topic.Status.Cluster, cluster)
+		return &topic, stall(v1alpha1.ReasonTopicNotFound, "%s: Topic %s is on KafkaCluster %q, and this resource on %q; set spec.clusterRef to the same",
+			ref.field, key, topic.Status.Cluster, cluster)
 	}
 	return &topic, nil
 }

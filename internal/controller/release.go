@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,23 +12,22 @@ import (
 )
 
 // release cleans up in Kafka behind a namespaced resource that is being
-// deleted, and lets it go: its grants are revoked, then clean does what the
-// kind needs besides. Nothing in Kafka is touched where keep is set (a
+// deleted, and lets it go: its grants are revoked, then clean, if not nil, does
+// what the kind needs besides. Nothing in Kafka is touched where keep is set (a
 // suspended resource), where the resource was never on a cluster, where its
 // KafkaCluster is gone, and where the force annotation says so. Errors are halts.
-func (b base) release(ctx context.Context, before, obj client.Object, keep bool, clean func(*kafka.Cluster) error) error {
+func (b base) release(ctx context.Context, before, obj client.Object, keep bool, clean func(*v1alpha1.KafkaCluster, *kafka.Cluster) error) error {
 	name := clusterOf(obj)
-	forced := obj.GetAnnotations()[v1alpha1.ForceDeleteAnnotation] == "true"
-	if name != "" && !keep && !forced {
+	if name != "" && !keep && !forced(obj) {
 		if err := b.cleanUp(ctx, name, before, obj, clean); err != nil {
-			return err
+			return orForce(err)
 		}
 	}
 	b.ledger.forget(name, obj)
 	return b.dropFinalizer(ctx, obj)
 }
 
-func (b base) cleanUp(ctx context.Context, name string, before, obj client.Object, clean func(*kafka.Cluster) error) error {
+func (b base) cleanUp(ctx context.Context, name string, before, obj client.Object, clean func(*v1alpha1.KafkaCluster, *kafka.Cluster) error) error {
 	var cluster v1alpha1.KafkaCluster
 	err := b.client.Get(ctx, client.ObjectKey{Name: name}, &cluster)
 	if apierrors.IsNotFound(err) {
@@ -38,15 +36,39 @@ func (b base) cleanUp(ctx context.Context, name string, before, obj client.Objec
 	if err != nil {
 		return err
 	}
-	connection, err := b.clusters.connect(ctx, &cluster)
-	if err == nil {
-		_, err = b.grant(ctx, name, connection, before, obj, nil)
+	if cluster.Status.ObservedGeneration != cluster.Generation {
+		return wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q has not been looked at yet", name)
 	}
-	if err == nil {
-		err = clean(connection)
+	connection, err := b.clusters.behind(ctx, &cluster)
+	if err != nil {
+		return err
 	}
-	var h *halt
-	if errors.As(err, &h) && h.kind != waiting {
+	if err := b.revoke(ctx, name, connection, before, obj); err != nil {
+		return err
+	}
+	if clean == nil {
+		return nil
+	}
+	return clean(&cluster, connection)
+}
+
+// revoke takes back everything that obj was granted.
+func (b base) revoke(ctx context.Context, cluster string, connection *kafka.Cluster, before, obj client.Object) error {
+	granted, err := b.grant(ctx, cluster, connection, before, obj, nil)
+	if err == nil && !granted.disabled && len(*managedBindings(obj)) > 0 {
+		// Somebody else needs them too and has not recorded them yet.
+		return soon(conflictRetry, progress("another resource is taking over ACL bindings of this one"))
+	}
+	return err
+}
+
+func forced(obj client.Object) bool {
+	return obj.GetAnnotations()[v1alpha1.ForceDeleteAnnotation] == "true"
+}
+
+// orForce adds to a halt what lets a resource go without the clean-up.
+func orForce(err error) error {
+	if h, ok := asHalt(err); ok && h.kind != progressing {
 		h.message += "; the resource goes when this is over, or at once with the annotation " + v1alpha1.ForceDeleteAnnotation + "=true"
 	}
 	return err

@@ -61,11 +61,11 @@ func (r *KafkaClusterReconciler) ensureRetryWorker(ctx context.Context, before, 
 // runRetryWorker applies the worker and reads its state. Halts say why it does
 // not work.
 func (r *KafkaClusterReconciler) runRetryWorker(ctx context.Context, cluster *v1alpha1.KafkaCluster, groups []config.RetryGroup) error {
-	secret := retrySecret(cluster)
+	secret, field := retrySecret(cluster)
 	var keys []string
 	if secret != "" {
 		var err error
-		if keys, err = r.clusters.credentialKeys(ctx, cluster, r.clusters.namespace, secret, "spec.retryWorker.kafka.credentialsSecretRef"); err != nil {
+		if keys, err = r.clusters.credentialKeys(ctx, cluster, r.clusters.namespace, secret, field); err != nil {
 			return err
 		}
 	}
@@ -105,7 +105,7 @@ func judgeRetryWorker(states []podState[config.RetryState]) error {
 	for _, one := range states {
 		switch {
 		case one.state != nil && one.state.Problem != nil:
-			return wait(one.state.Problem.Reason, "%s", one.state.Problem.Message)
+			return wait(reasonOf(one.state.Problem), "%s", one.state.Problem.Message)
 		case one.err != nil:
 			return wait(v1alpha1.ReasonProgressing, "%v", one.err)
 		}
@@ -138,11 +138,11 @@ func (r *KafkaClusterReconciler) retryGroups(ctx context.Context, cluster *v1alp
 		}
 		old, had := previous[group.Status.GroupID]
 		switch {
-		case err == nil && isReady(&policy):
+		case err == nil && wasReady(&policy):
 			groups = append(groups, retryGroup(group, &policy))
 		case had:
-			// A policy that is gone, suspended or refused: records move on by
-			// the last one in effect.
+			// A policy that is gone, suspended, refused or not looked at yet:
+			// records move on by the last one in effect.
 			old.Waits = int(group.Status.DeadLetters.WaitTopics)
 			groups = append(groups, old)
 		}
@@ -176,15 +176,14 @@ func (r *KafkaClusterReconciler) previousGroups(ctx context.Context, cluster *v1
 // revokeRetryWorker takes back what the worker of a cluster was granted; owner
 // references collect the worker.
 func (r *KafkaClusterReconciler) revokeRetryWorker(ctx context.Context, before, cluster *v1alpha1.KafkaCluster) error {
-	if len(cluster.Status.ManagedBindings) == 0 || cluster.Annotations[v1alpha1.ForceDeleteAnnotation] == "true" {
+	if len(cluster.Status.ManagedBindings) == 0 || cluster.Spec.Suspend || forced(cluster) {
 		return nil
 	}
-	connection, err := r.clusters.connect(ctx, cluster)
+	connection, err := r.clusters.behind(ctx, cluster)
 	if err != nil {
 		return err
 	}
-	_, err = r.grant(ctx, cluster.Name, connection, before, cluster, nil)
-	return err
+	return r.revoke(ctx, cluster.Name, connection, before, cluster)
 }
 
 func (r *KafkaClusterReconciler) removeRetryWorker(ctx context.Context, cluster *v1alpha1.KafkaCluster) error {

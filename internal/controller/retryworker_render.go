@@ -14,18 +14,19 @@ import (
 func retryWorkerName(cluster string) string    { return "weir-retry-" + cluster }
 func retryConsumerGroup(cluster string) string { return "weir-retry-" + cluster }
 
-// retrySecret is the Secret that the worker authenticates with: its own, or
-// the operator's; empty on a cluster without authentication.
-func retrySecret(cluster *v1alpha1.KafkaCluster) string {
+// retrySecret is the Secret that the worker authenticates with, and the field
+// that names it: its own, or the operator's; empty on a cluster without
+// authentication.
+func retrySecret(cluster *v1alpha1.KafkaCluster) (name, field string) {
 	switch spec := cluster.Spec; {
 	case spec.RetryWorker != nil && spec.RetryWorker.Kafka != nil:
-		return spec.RetryWorker.Kafka.CredentialsSecretRef.Name
+		return spec.RetryWorker.Kafka.CredentialsSecretRef.Name, "spec.retryWorker.kafka.credentialsSecretRef"
 	case spec.SASL != nil:
-		return spec.SASL.SecretRef.Name
+		return spec.SASL.SecretRef.Name, "spec.sasl.secretRef"
 	case spec.TLS != nil && spec.TLS.ClientSecretRef != nil:
-		return spec.TLS.ClientSecretRef.Name
+		return spec.TLS.ClientSecretRef.Name, "spec.tls.clientSecretRef"
 	default:
-		return ""
+		return "", ""
 	}
 }
 
@@ -81,7 +82,7 @@ func renderRetryWorker(cluster *v1alpha1.KafkaCluster, groups []config.RetryGrou
 	if authority != "" {
 		rendered.files[authorityPEM] = authority
 	}
-	if secret != "" {
+	if len(keys) > 0 {
 		rendered.secrets = []corev1.VolumeProjection{kafkaFiles(secret, keys)}
 	}
 	return rendered, nil

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,6 +14,10 @@ import (
 	"github.com/weir-dev/weir/api/v1alpha1"
 )
 
+// secretRetry is when to look again for a Secret that is missing: Secrets are
+// not watched, so that the manager needs no right to list them.
+const secretRetry = 10 * time.Second
+
 // readSecret reads keys of a Secret, past the cache. A Secret or a key that is
 // missing, or a value that is empty, is a halt that names the field, and the
 // command that makes it; it waits, since somebody may be about to create it.
@@ -20,9 +25,9 @@ func readSecret(ctx context.Context, secrets client.Reader, namespace, name, fie
 	var secret corev1.Secret
 	err := secrets.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &secret)
 	if apierrors.IsNotFound(err) {
-		return nil, wait(v1alpha1.ReasonSecretNotFound,
+		return nil, soon(secretRetry, wait(v1alpha1.ReasonSecretNotFound,
 			"%s: Secret %s/%s does not exist; create it: kubectl -n %s create secret generic %s%s",
-			field, namespace, name, namespace, name, literals(keys))
+			field, namespace, name, namespace, name, literals(keys)))
 	}
 	if err != nil {
 		return nil, err
@@ -31,8 +36,8 @@ func readSecret(ctx context.Context, secrets client.Reader, namespace, name, fie
 	for _, key := range keys {
 		value, ok := secret.Data[key]
 		if !ok || len(value) == 0 {
-			return nil, stall(v1alpha1.ReasonSecretInvalid,
-				"%s: Secret %s/%s has no value under the key %q", field, namespace, name, key)
+			return nil, soon(secretRetry, stall(v1alpha1.ReasonSecretInvalid,
+				"%s: Secret %s/%s has no value under the key %q", field, namespace, name, key))
 		}
 		values[key] = string(value)
 	}

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
@@ -30,29 +30,42 @@ type settler struct {
 
 // settle ends a pass: it sets Ready, Reconciling and Stalled from err, writes
 // status once and only if it differs from before, and says when to come back.
-// A transient err is returned, for the queue's backoff.
-func (s settler) settle(ctx context.Context, before, after client.Object, err error) (reconcile.Result, error) {
-	setShared(after, err)
-	if writeErr := s.write(ctx, before, after); writeErr != nil {
-		return conflictOr(writeErr)
-	}
-
-	var h *halt
+// Every is when an object that is well is looked at again; zero leaves that to
+// watches. A transient err is returned, for the queue's backoff.
+func (s settler) settle(ctx context.Context, before, after client.Object, every time.Duration, err error) (reconcile.Result, error) {
 	switch {
-	case err == nil:
-		return reconcile.Result{}, nil
-	case !errors.As(err, &h), h.kind == retrying:
-		if apierrors.IsConflict(err) {
-			return reconcile.Result{RequeueAfter: conflictRetry}, nil
-		}
+	case apierrors.IsConflict(err):
+		return reconcile.Result{RequeueAfter: conflictRetry}, nil
+	case letGo(after):
 		return reconcile.Result{}, err
+	}
+	setShared(after, err)
+	switch writeErr := s.write(ctx, before, after); {
+	case apierrors.IsConflict(writeErr):
+		return reconcile.Result{RequeueAfter: conflictRetry}, nil
+	case writeErr != nil:
+		return reconcile.Result{}, fmt.Errorf("writing status: %w", writeErr)
+	case err == nil:
+		return reconcile.Result{RequeueAfter: every}, nil
+	}
+	switch h := haltOf(err); {
+	case h.kind == retrying:
+		return reconcile.Result{}, err
+	case h.kind == suspended:
+		return reconcile.Result{}, nil
 	case h.after > 0:
 		return reconcile.Result{RequeueAfter: h.after}, nil
-	case h.kind == stalled, h.kind == waiting:
-		return reconcile.Result{RequeueAfter: s.resync}, nil
+	case h.kind == progressing:
+		return reconcile.Result{RequeueAfter: every}, nil
 	default:
-		return reconcile.Result{}, nil
+		return reconcile.Result{RequeueAfter: s.resync}, nil
 	}
+}
+
+// letGo says whether Weir has nothing to do with an object any more: it is
+// being deleted and does not hold our finalizer. Others may still hold it.
+func letGo(obj client.Object) bool {
+	return !obj.GetDeletionTimestamp().IsZero() && !controllerutil.ContainsFinalizer(obj, v1alpha1.Finalizer)
 }
 
 // record writes what a pass is about to create outside, before it does, and
@@ -76,13 +89,6 @@ func (s settler) write(ctx context.Context, before, after client.Object) error {
 	base.SetResourceVersion(after.GetResourceVersion())
 	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
 	return client.IgnoreNotFound(s.client.Status().Patch(ctx, after, patch))
-}
-
-func conflictOr(err error) (reconcile.Result, error) {
-	if apierrors.IsConflict(err) {
-		return reconcile.Result{RequeueAfter: conflictRetry}, nil
-	}
-	return reconcile.Result{}, err
 }
 
 // setShared sets the three conditions that every kind has, so that kstatus
@@ -111,9 +117,8 @@ func setShared(obj client.Object, err error) {
 		set(v1alpha1.ConditionReady, metav1.ConditionTrue, reason, message)
 		return
 	}
-	h := &halt{kind: retrying, reason: v1alpha1.ReasonProgressing, message: err.Error()}
-	errors.As(err, &h)
-	message := truncate(h.message)
+	h := haltOf(err)
+	message := fit(h.message)
 	switch h.kind {
 	case stalled:
 		exclusive(v1alpha1.ConditionStalled, h.reason, message)
@@ -129,20 +134,25 @@ func setShared(obj client.Object, err error) {
 	set(v1alpha1.ConditionReady, ready, h.reason, message)
 }
 
-// truncate keeps a message within what the API server accepts for a condition.
-func truncate(message string) string {
-	const most = 4096
-	if len(message) <= most {
-		return message
+// fit makes a message one line, within what the API server accepts for a condition.
+func fit(message string) string {
+	return truncate(strings.Join(strings.Fields(message), " "), 4096)
+}
+
+// truncate cuts text to at most so many bytes.
+func truncate(text string, most int) string {
+	const cut = "…"
+	if len(text) <= most {
+		return text
 	}
-	return strings.ToValidUTF8(message[:most], "") + "…"
+	return strings.ToValidUTF8(text[:most-len(cut)], "") + cut
 }
 
 // setDomain sets a condition of one kind only.
 func setDomain(obj client.Object, kind string, status metav1.ConditionStatus, reason, message string) {
 	conditions, _ := sharedOf(obj)
 	meta.SetStatusCondition(conditions, metav1.Condition{
-		Type: kind, Status: status, ObservedGeneration: obj.GetGeneration(), Reason: reason, Message: truncate(message),
+		Type: kind, Status: status, ObservedGeneration: obj.GetGeneration(), Reason: reason, Message: fit(message),
 	})
 }
 

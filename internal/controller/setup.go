@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
@@ -82,11 +83,13 @@ func Setup(ctx context.Context, mgr manager.Manager, options Options) error {
 	set := newSet(parts{
 		client: mgr.GetClient(), live: mgr.GetAPIReader(), events: mgr.GetEventRecorder("weir"), mapper: mgr.GetRESTMapper(),
 	}, options)
-	if err := metrics.Registry.Register(lagMetrics{set.collectors}); err != nil {
+	served := lagMetrics{set.collectors}
+	if err := metrics.Registry.Register(served); err != nil {
 		return err
 	}
 	for _, runnable := range []manager.Runnable{set.collectors, set.ruleKind, manager.RunnableFunc(func(ctx context.Context) error {
 		<-ctx.Done()
+		metrics.Registry.Unregister(served)
 		set.base.clusters.close()
 		return nil
 	})} {
@@ -124,8 +127,7 @@ func newSet(p parts, options Options) *set {
 	shared := base{
 		granter: granter{
 			settler: settler{client: c, resync: options.Resync},
-			ledger:  newLedger(c),
-			views:   newViews(),
+			ledger:  newLedger(c, options.Resync),
 		},
 		clusters: newClusters(c, p.live, options.Namespace),
 		events:   p.events,
@@ -134,7 +136,7 @@ func newSet(p parts, options Options) *set {
 		kids = children{client: c, live: p.live}
 		look = newObserver(c)
 		kind = &prometheusRuleKind{mapper: p.mapper, interval: options.Resync}
-		lags = newCollectors(options.LagInterval)
+		lags = newCollectors(shared.clusters, options.LagInterval)
 	)
 	kind.look()
 	return &set{
@@ -143,7 +145,8 @@ func newSet(p parts, options Options) *set {
 		topic:   &TopicReconciler{base: shared},
 		relay: &OutboxRelayReconciler{
 			base: shared, children: kids, observer: look,
-			image: options.Image, poll: options.PollInterval, numbers: newNumbers(options.StatusInterval),
+			image: options.Image, poll: options.PollInterval,
+			numbers: newNumbers(options.StatusInterval), secrets: newRememberedSecrets(options.Resync),
 		},
 		group: &ConsumerGroupReconciler{
 			base: shared, collectors: lags, alerts: alerts{children: kids, kind: kind},
@@ -157,7 +160,7 @@ func newSet(p parts, options Options) *set {
 // build wires the reconcilers to what wakes them.
 func (s *set) build(mgr manager.Manager, concurrency int) error {
 	c := mgr.GetClient()
-	maps := wakers{client: c}
+	wake := wakers{client: c}
 	named := func(name string, obj client.Object) *builder.Builder {
 		return builder.ControllerManagedBy(mgr).Named(name).
 			For(obj, builder.WithPredicates(changed)).
@@ -167,32 +170,34 @@ func (s *set) build(mgr manager.Manager, concurrency int) error {
 			})
 	}
 	onCluster := func(list func() client.ObjectList) handler.EventHandler {
-		return handler.EnqueueRequestsFromMapFunc(maps.onCluster(list))
+		return handler.EnqueueRequestsFromMapFunc(wake.onCluster(list))
 	}
 
 	for name, err := range map[string]error{
 		"kafkacluster": named("kafkacluster", &v1alpha1.KafkaCluster{}).
 			Owns(&appsv1.Deployment{}).Owns(&corev1.ConfigMap{}).
-			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(maps.clusterOfGroup), builder.WithPredicates(laneChanged)).
-			Watches(&v1alpha1.DeadLetterPolicy{}, handler.EnqueueRequestsFromMapFunc(maps.clustersOfPolicy), builder.WithPredicates(scheduleChanged)).
+			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(clusterOfUser), builder.WithPredicates(laneChanged)).
+			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(clusterOfUser), builder.WithPredicates(gone)).
+			Watches(&v1alpha1.OutboxRelay{}, handler.EnqueueRequestsFromMapFunc(clusterOfUser), builder.WithPredicates(gone)).
+			Watches(&v1alpha1.DeadLetterPolicy{}, handler.EnqueueRequestsFromMapFunc(wake.clustersOfPolicy), builder.WithPredicates(scheduleChanged)).
 			Complete(reconcile.AsReconciler(c, s.cluster)),
 		"topic": named("topic", &v1alpha1.Topic{}).
-			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(maps.rivalTopics), builder.WithPredicates(gone)).
+			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(wake.rivalTopics), builder.WithPredicates(cameOrWent)).
 			Watches(&v1alpha1.KafkaCluster{}, onCluster(newTopicList), builder.WithPredicates(becameReady)).
-			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(topicsOfGroup), builder.WithPredicates(gone)).
-			Watches(&v1alpha1.OutboxRelay{}, handler.EnqueueRequestsFromMapFunc(topicsOfRelay), builder.WithPredicates(gone)).
+			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(topicsOfGroup), builder.WithPredicates(cameOrWent)).
+			Watches(&v1alpha1.OutboxRelay{}, handler.EnqueueRequestsFromMapFunc(topicsOfRelay), builder.WithPredicates(cameOrWent)).
 			WatchesRawSource(source.Channel(s.sweeper.topics, &handler.TypedEnqueueRequestForObject[*v1alpha1.Topic]{})).
 			Complete(reconcile.AsReconciler(c, s.topic)),
 		"outboxrelay": named("outboxrelay", &v1alpha1.OutboxRelay{}).
 			Owns(&appsv1.Deployment{}).Owns(&corev1.ConfigMap{}).
-			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(maps.usersOfTopic(newRelayList)), builder.WithPredicates(topicChanged)).
+			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(wake.usersOfTopic(newRelayList)), builder.WithPredicates(topicChanged)).
 			Watches(&v1alpha1.KafkaCluster{}, onCluster(newRelayList), builder.WithPredicates(becameReady)).
 			WatchesRawSource(source.Channel(s.sweeper.relays, &handler.TypedEnqueueRequestForObject[*v1alpha1.OutboxRelay]{})).
 			Complete(reconcile.AsReconciler(c, s.relay)),
 		"consumergroup": named("consumergroup", &v1alpha1.ConsumerGroup{}).
-			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(maps.rivalGroups), builder.WithPredicates(gone)).
-			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(maps.usersOfTopic(newGroupList)), builder.WithPredicates(topicChanged)).
-			Watches(&v1alpha1.DeadLetterPolicy{}, handler.EnqueueRequestsFromMapFunc(maps.groupsOfPolicy), builder.WithPredicates(scheduleChanged)).
+			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(wake.rivalGroups), builder.WithPredicates(cameOrWent)).
+			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(wake.usersOfTopic(newGroupList)), builder.WithPredicates(topicChanged)).
+			Watches(&v1alpha1.DeadLetterPolicy{}, handler.EnqueueRequestsFromMapFunc(wake.groupsOfPolicy), builder.WithPredicates(scheduleChanged)).
 			Watches(&v1alpha1.KafkaCluster{}, onCluster(newGroupList), builder.WithPredicates(becameReady)).
 			WatchesRawSource(source.Channel(s.sweeper.groups, &handler.TypedEnqueueRequestForObject[*v1alpha1.ConsumerGroup]{})).
 			WatchesRawSource(source.Channel(s.collectors.wake, &handler.TypedEnqueueRequestForObject[*v1alpha1.ConsumerGroup]{})).
@@ -218,22 +223,24 @@ var (
 	// changed passes what a person did to an object; deletion raises the
 	// generation too. Status does not wake its own writer.
 	changed = predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
-	// gone passes the end of an object, and the begin of its end.
+	// cameOrWent passes an object that came, was changed by a person, or went.
+	cameOrWent = predicate.GenerationChangedPredicate{}
+	// gone passes the end of an object.
 	gone = predicate.Funcs{
 		CreateFunc:  func(event.CreateEvent) bool { return false },
-		UpdateFunc:  func(e event.UpdateEvent) bool { return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() },
+		UpdateFunc:  func(event.UpdateEvent) bool { return false },
 		GenericFunc: func(event.GenericEvent) bool { return false },
 	}
 	// becameReady passes a KafkaCluster that others may have waited for.
 	becameReady = updates(func(before, now *v1alpha1.KafkaCluster) bool {
-		return (!isReady(before) && isReady(now)) || before.Generation != now.Generation
+		return (!wasReady(before) && wasReady(now)) || !maps.Equal(before.Annotations, now.Annotations)
 	})
 	topicChanged = updates(func(before, now *v1alpha1.Topic) bool {
 		return before.Generation != now.Generation || before.Status.TopicID != now.Status.TopicID ||
 			before.Status.Partitions != now.Status.Partitions || before.Status.TopicName != now.Status.TopicName
 	})
 	scheduleChanged = updates(func(before, now *v1alpha1.DeadLetterPolicy) bool {
-		return before.Generation != now.Generation || isReady(before) != isReady(now) ||
+		return before.Generation != now.Generation || wasReady(before) != wasReady(now) ||
 			!equality.Semantic.DeepEqual(before.Status.Schedule, now.Status.Schedule)
 	})
 	laneChanged = updates(func(before, now *v1alpha1.ConsumerGroup) bool {

@@ -51,9 +51,10 @@ func (s *Sweeper) Reconcile(ctx context.Context, cluster *v1alpha1.KafkaCluster)
 	return again, nil
 }
 
-// drifted are the resources on a cluster that differ from what Kafka shows.
+// drifted are the resources on a cluster that differ from what Kafka shows, and
+// the Topics that could not be looked at: their own passes say why.
 func (s *Sweeper) drifted(ctx context.Context, cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster) ([]client.Object, error) {
-	have, err := s.views.fetch(ctx, cluster.Name, connection)
+	err := s.ledger.fetch(ctx, cluster.Name, connection)
 	if err != nil && !disabled(err) {
 		return nil, err
 	}
@@ -64,7 +65,7 @@ func (s *Sweeper) drifted(ctx context.Context, cluster *v1alpha1.KafkaCluster, c
 		if clusterOf(owner) != cluster.Name || !wasReady(owner) || !owner.GetDeletionTimestamp().IsZero() {
 			return nil
 		}
-		owners = append(owners, owner.DeepCopyObject().(client.Object))
+		owners = append(owners, owner)
 		if topic, ok := owner.(*v1alpha1.Topic); ok {
 			names = append(names, topic.Status.TopicName)
 		}
@@ -74,11 +75,11 @@ func (s *Sweeper) drifted(ctx context.Context, cluster *v1alpha1.KafkaCluster, c
 		return nil, err
 	}
 	topics, err := connection.ObserveTopics(ctx, names)
-	if err != nil {
+	if err != nil && len(topics) == 0 {
 		return nil, err
 	}
 	return slices.DeleteFunc(owners, func(owner client.Object) bool {
-		if enforced && !hasAll(have, *managedBindings(owner)) {
+		if enforced && s.ledger.lacks(cluster.Name, owner) {
 			return false
 		}
 		topic, ok := owner.(*v1alpha1.Topic)
@@ -91,19 +92,6 @@ func (s *Sweeper) drifted(ctx context.Context, cluster *v1alpha1.KafkaCluster, c
 func topicDrifted(cluster *v1alpha1.KafkaCluster, topic *v1alpha1.Topic, have kafka.Topic) bool {
 	plan := kafka.PlanTopic(topicSpec(cluster, topic, topic.Status.TopicName), have)
 	return len(plan.Changes) > 0 || len(plan.Refused) > 0 || have.ID != topic.Status.TopicID
-}
-
-func hasAll(have map[kafka.Binding]struct{}, lines []string) bool {
-	bindings, err := parseBindings(lines)
-	if err != nil {
-		return false // the owner's own pass reports it
-	}
-	for _, binding := range bindings {
-		if _, ok := have[binding]; !ok {
-			return false
-		}
-	}
-	return true
 }
 
 func (s *Sweeper) wake(ctx context.Context, obj client.Object) {

@@ -29,7 +29,7 @@ type TopicReconciler struct {
 func (r *TopicReconciler) Reconcile(ctx context.Context, topic *v1alpha1.Topic) (reconcile.Result, error) {
 	before := topic.DeepCopy()
 	err := r.reconcile(ctx, before, topic)
-	return r.settle(ctx, before, topic, err)
+	return r.settle(ctx, before, topic, 0, err) // the sweep finds drift
 }
 
 func (r *TopicReconciler) reconcile(ctx context.Context, before, topic *v1alpha1.Topic) error {
@@ -56,16 +56,27 @@ func (r *TopicReconciler) reconcile(ctx context.Context, before, topic *v1alpha1
 	if err := r.own(ctx, before, topic, cluster.Name, name); err != nil {
 		return err
 	}
-	spec := topicSpec(cluster, topic, name)
-	found, topicErr := ensureTopic(ctx, connection, spec)
-	r.tell(before, topic, found)
-	observe(topic, found.after)
-	if topicErr == nil {
-		topic.Status.ManagedConfig = slices.Sorted(maps.Keys(topic.Spec.Config))
-	}
 	// Grants do not depend on the topic: one part that is refused does not
 	// keep the other from being applied.
-	return errors.Join(topicErr, r.access(ctx, before, topic, connection, name))
+	return together(
+		r.ensure(ctx, before, topic, connection, topicSpec(cluster, topic, name)),
+		r.access(ctx, before, topic, connection, name),
+	)
+}
+
+// ensure makes the topic what the spec says.
+func (r *TopicReconciler) ensure(ctx context.Context, before, topic *v1alpha1.Topic, connection *kafka.Cluster, spec kafka.TopicSpec) error {
+	have, err := connection.ObserveTopic(ctx, spec.Name)
+	if err != nil {
+		return kafkaHalt(err)
+	}
+	found, err := ensureTopic(ctx, connection, spec, have)
+	r.tell(before, topic, found)
+	observe(topic, found.after)
+	if err == nil {
+		topic.Status.ManagedConfig = slices.Sorted(maps.Keys(topic.Spec.Config))
+	}
+	return err
 }
 
 // own records that the resource is about to act on a cluster under a name, and
@@ -101,14 +112,11 @@ func (r *TopicReconciler) access(ctx context.Context, before, topic *v1alpha1.To
 
 // tell emits the events of a pass over the topic.
 func (r *TopicReconciler) tell(before, topic *v1alpha1.Topic, found ensured) {
-	known := before.Status.TopicID
-	switch {
-	case found.before.Exists && known == "" && !isProgressing(before):
-		r.event(topic, "TopicAdopted", "Adopt", "topic %s existed already and is managed from now on", found.before.Name)
-	case known != "" && found.before.Exists && found.before.ID != known:
-		r.event(topic, "TopicRecreated", "Apply", "topic %s was deleted and created again by somebody else; its records are gone", found.before.Name)
-	case known != "" && !found.before.Exists && len(found.changes) > 0:
-		r.event(topic, "TopicRecreated", "Create", "topic %s was deleted by somebody else and is created again; its records are gone", topic.Status.TopicName)
+	switch known := before.Status.TopicID; {
+	case known == "" && found.before.Exists && !isProgressing(before):
+		r.event(topic, "TopicAdopted", "Adopt", "topic %s existed already and is managed from now on", topic.Status.TopicName)
+	case known != "" && found.after.Exists && found.after.ID != known:
+		r.event(topic, "TopicRecreated", "Apply", "topic %s was deleted by somebody else and is a new one; its records are gone", topic.Status.TopicName)
 	}
 	if len(found.changes) == 0 {
 		return
@@ -129,7 +137,7 @@ func changeWords(changes []kafka.Change) string {
 	for _, change := range changes {
 		word := change.String()
 		if change.Kind == kafka.GrowTopic {
-			word += " (keys move to other partitions: their order holds from now on)"
+			word += " (keys move to other partitions, so that their order holds from now on only)"
 		}
 		words = append(words, word)
 	}
@@ -143,7 +151,7 @@ func (r *TopicReconciler) finalize(ctx context.Context, before, topic *v1alpha1.
 		return nil
 	}
 	deletes := topic.Spec.DeletionPolicy == v1alpha1.DeleteData && topic.Status.TopicName != ""
-	if deletes && !topic.Spec.Suspend {
+	if deletes && !topic.Spec.Suspend && !forced(topic) {
 		users, err := r.usersOf(ctx, topic)
 		if err != nil {
 			return err
@@ -152,9 +160,17 @@ func (r *TopicReconciler) finalize(ctx context.Context, before, topic *v1alpha1.
 			return wait(v1alpha1.ReasonInUse, "deletionPolicy is Delete and the topic is still used by %s", firstFew(users, 5))
 		}
 	}
-	return r.release(ctx, before, topic, topic.Spec.Suspend, func(connection *kafka.Cluster) error {
+	return r.release(ctx, before, topic, topic.Spec.Suspend, func(cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster) error {
 		if !deletes {
 			return nil
+		}
+		// A loser of a conflict deletes nothing.
+		err := r.claimTopic(ctx, topic, cluster, topic.Status.TopicName)
+		if h, ok := asHalt(err); ok && h.reason == v1alpha1.ReasonConflict {
+			return nil
+		}
+		if err != nil {
+			return err
 		}
 		if err := connection.DeleteTopic(ctx, topic.Status.TopicName); err != nil {
 			return kafkaHalt(err)

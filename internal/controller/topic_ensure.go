@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/weir-dev/weir/internal/kafka"
@@ -19,35 +18,30 @@ type ensured struct {
 	changes       []kafka.Change
 }
 
-// ensureTopic makes a topic what spec says. It writes nothing where nothing
-// differs. A part of the spec that is refused does not keep the rest from
-// being applied. Errors are halts.
-func ensureTopic(ctx context.Context, cluster *kafka.Cluster, spec kafka.TopicSpec) (ensured, error) {
-	have, err := cluster.ObserveTopic(ctx, spec.Name)
-	if err != nil {
-		return ensured{}, kafkaHalt(err)
-	}
+// ensureTopic makes a topic, found as have, what spec says. It writes nothing
+// where nothing differs. A part of the spec that is refused does not keep the
+// rest from being applied. Errors are halts.
+func ensureTopic(ctx context.Context, cluster *kafka.Cluster, spec kafka.TopicSpec, have kafka.Topic) (ensured, error) {
 	result := ensured{before: have, after: have}
 	plan := kafka.PlanTopic(spec, have)
 	var failures []error
+	for _, refused := range plan.Refused {
+		failures = append(failures, kafkaHalt(refused))
+	}
 	if len(plan.Changes) > 0 {
-		if err := cluster.ApplyTopic(ctx, spec.Name, plan.Changes); err != nil {
-			failures = append(failures, err)
-		} else {
+		err := cluster.ApplyTopic(ctx, spec.Name, plan.Changes)
+		if err == nil {
 			result.changes = plan.Changes
 		}
-		if result.after, err = cluster.ObserveTopic(ctx, spec.Name); err != nil {
-			return result, kafkaHalt(err)
-		}
+		failures = append(failures, kafkaHalt(err))
+		result.after, err = cluster.ObserveTopic(ctx, spec.Name)
+		failures = append(failures, kafkaHalt(err))
 	}
-	for _, refused := range plan.Refused {
-		failures = append(failures, refused)
-	}
-	if len(failures) > 0 {
-		return result, kafkaHalt(errors.Join(failures...))
+	if err := together(failures...); err != nil {
+		return result, err
 	}
 	if !result.after.Exists {
-		return result, progress(topicConfirm, "topic %s is created; waiting for the brokers to show it", spec.Name)
+		return result, soon(topicConfirm, progress("topic %s is created; waiting for the brokers to show it", spec.Name))
 	}
 	return result, nil
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/kafka"
 )
 
 // topicName is the name in Kafka of a Topic under a cluster's rule; an error
@@ -20,13 +21,10 @@ func topicName(naming v1alpha1.TopicNaming, topic *v1alpha1.Topic) (string, erro
 	if name == "" {
 		name = prefix + topic.Name
 	}
-	if len(name) > 249 {
-		return "", stall("InvalidTopicName", "the topic's name %q is longer than 249 characters; set a shorter spec.topicName", name)
-	}
 	// A name that this resource owns already stays valid: the rule applies to
 	// topics that are declared after it.
 	if !strings.HasPrefix(name, prefix) && topic.Status.TopicName != name {
-		return "", stall("InvalidTopicName",
+		return "", stall(kafka.InvalidTopicName,
 			"spec.topicName %q must begin with %q, since the cluster's topicNaming is Namespaced", name, prefix)
 	}
 	return name, nil

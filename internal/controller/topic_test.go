@@ -139,7 +139,7 @@ func (h *harness) wantsBindings(name string, want ...kafka.Binding) {
 		if err != nil {
 			return err.Error()
 		}
-		got := map[kafka.Binding]struct{}{}
+		got := bindings{}
 		for binding := range all {
 			if binding.Name == name {
 				got[binding] = struct{}{}

@@ -116,9 +116,8 @@ func (w wakers) groupsOfPolicy(ctx context.Context, policy client.Object) []reco
 	return w.requests(ctx, newGroupList(), nil, client.InNamespace(policy.GetNamespace()), client.MatchingFields{policyIndex: policy.GetName()})
 }
 
-// clusterOfGroup is the KafkaCluster of a ConsumerGroup, whose retry worker
-// serves it.
-func (w wakers) clusterOfGroup(_ context.Context, obj client.Object) []reconcile.Request {
+// clusterOfUser is the KafkaCluster that a resource lives on.
+func clusterOfUser(_ context.Context, obj client.Object) []reconcile.Request {
 	name := clusterOf(obj)
 	if name == "" {
 		return nil
@@ -135,7 +134,7 @@ func (w wakers) clustersOfPolicy(ctx context.Context, policy client.Object) []re
 	}
 	var requests []reconcile.Request
 	for i := range groups.Items {
-		requests = append(requests, w.clusterOfGroup(ctx, &groups.Items[i])...)
+		requests = append(requests, clusterOfUser(ctx, &groups.Items[i])...)
 	}
 	return requests
 }

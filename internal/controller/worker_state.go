@@ -1,13 +1,17 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -25,6 +29,9 @@ import (
 // stateTimeout bounds one look at one worker.
 const stateTimeout = 2 * time.Second
 
+// mostState is the most bytes of a state that are read.
+const mostState = 1 << 20
+
 // observer reads the state of workers over HTTP from their pods.
 type observer struct {
 	client client.Client
@@ -32,7 +39,12 @@ type observer struct {
 }
 
 func newObserver(c client.Client) observer {
-	return observer{client: c, http: &http.Client{Timeout: stateTimeout}}
+	return observer{client: c, http: &http.Client{
+		Timeout: stateTimeout,
+		// Pods are asked directly, and asked nothing else than their state.
+		Transport:     &http.Transport{IdleConnTimeout: time.Minute},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 }
 
 // podState is what one pod of a worker says.
@@ -45,26 +57,26 @@ type podState[S any] struct {
 	err   error
 }
 
-// statesOf asks every running pod of a worker for its state, newest pod first.
+// statesOf asks every pod of a worker for its state, all at once, newest pod
+// first.
 func statesOf[S any](ctx context.Context, o observer, w worker) ([]podState[S], error) {
 	var pods corev1.PodList
 	if err := o.client.List(ctx, &pods, client.InNamespace(w.namespace), client.MatchingLabels(w.labels())); err != nil {
 		return nil, fmt.Errorf("listing the worker's pods: %w", err)
 	}
-	slices.SortFunc(pods.Items, func(a, b corev1.Pod) int {
-		return b.CreationTimestamp.Compare(a.CreationTimestamp.Time)
+	staying := slices.DeleteFunc(pods.Items, func(pod corev1.Pod) bool { return !pod.DeletionTimestamp.IsZero() })
+	slices.SortFunc(staying, func(a, b corev1.Pod) int {
+		return cmp.Or(b.CreationTimestamp.Compare(a.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
 	current := w.deployment().Spec.Template.Annotations[configAnnotation]
-	var states []podState[S]
-	for i := range pods.Items {
-		pod := &pods.Items[i]
-		if !pod.DeletionTimestamp.IsZero() {
-			continue
-		}
-		one := podState[S]{pod: pod.Name, current: pod.Annotations[configAnnotation] == current}
-		one.state, one.err = readState[S](ctx, o.http, pod)
-		states = append(states, one)
+	states := make([]podState[S], len(staying))
+	var asking sync.WaitGroup
+	for i := range staying {
+		pod := &staying[i]
+		states[i] = podState[S]{pod: pod.Name, current: pod.Annotations[configAnnotation] == current}
+		asking.Go(func() { states[i].state, states[i].err = readState[S](ctx, o.http, pod) })
 	}
+	asking.Wait()
 	return states, nil
 }
 
@@ -80,12 +92,15 @@ func readState[S any](ctx context.Context, c *http.Client, pod *corev1.Pod) (*S,
 	}
 	response, err := c.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("pod %s does not answer yet", pod.Name)
+		return nil, fmt.Errorf("pod %s does not answer: %s", pod.Name, whyNotRunning(pod))
 	}
 	defer response.Body.Close()
-	state := new(S)
-	if err := json.NewDecoder(response.Body).Decode(state); err != nil || response.StatusCode != http.StatusOK {
+	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("pod %s answers %s with status %s", pod.Name, config.StatePath, response.Status)
+	}
+	state := new(S)
+	if err := json.NewDecoder(io.LimitReader(response.Body, mostState)).Decode(state); err != nil {
+		return nil, fmt.Errorf("pod %s answers %s with what is not a worker's state", pod.Name, config.StatePath)
 	}
 	return state, nil
 }
@@ -102,11 +117,16 @@ func portOf(pod *corev1.Pod) int32 {
 	return 0
 }
 
-// whyNotRunning is what the kubelet says of a pod that does not run.
+// whyNotRunning is what the kubelet says of a pod that does not run or answer,
+// without what changes while the situation is the same.
 func whyNotRunning(pod *corev1.Pod) string {
 	for _, status := range pod.Status.ContainerStatuses {
-		if waiting := status.State.Waiting; waiting != nil {
-			return fmt.Sprintf("%s %s", waiting.Reason, waiting.Message)
+		switch waiting := status.State.Waiting; {
+		case waiting == nil:
+		case waiting.Reason == "CrashLoopBackOff": // its message counts the seconds
+			return "its container ends again and again; see its log: kubectl -n " + pod.Namespace + " logs " + pod.Name
+		default:
+			return strings.TrimSpace(waiting.Reason + " " + waiting.Message)
 		}
 	}
 	for _, condition := range pod.Status.Conditions {
@@ -114,7 +134,7 @@ func whyNotRunning(pod *corev1.Pod) string {
 			return condition.Message
 		}
 	}
-	return "it is " + string(pod.Status.Phase)
+	return "it is " + string(cmp.Or(pod.Status.Phase, corev1.PodPending))
 }
 
 // workloadStatus is what the operator sees of a Deployment.
