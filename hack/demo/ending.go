@@ -10,7 +10,12 @@ import (
 // ending counts everything once more, and says where to go from here.
 func (d *demo) ending(ctx context.Context) error {
 	if d.chaos != nil {
+		stop := d.shop.sell(ctx, 2*time.Millisecond)
+		defer stop()
 		if err := d.chaos.wait(ctx); err != nil {
+			return err
+		}
+		if _, err := stop(); err != nil {
 			return err
 		}
 	}
@@ -50,7 +55,8 @@ func (d *demo) ending(ctx context.Context) error {
 func (d *demo) stayUp(ctx context.Context) error {
 	stop := d.shop.sell(ctx, time.Second)
 	d.say("Everything stays up, and the shop sells an order a second, until Ctrl-C. In another terminal:\n\n"+
-		"  export KUBECONFIG=%s PATH=%s:$PATH\n"+
+		"  export KUBECONFIG=%s\n"+
+		"  export PATH=%s:$PATH\n"+
 		"  kubectl get weir -A --watch\n"+
 		"  kubectl describe outboxrelay orders -n shop\n"+
 		"  kubectl explain consumergroup.spec\n\n"+

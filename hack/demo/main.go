@@ -32,13 +32,13 @@ func main() {
 	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait for an orderly end
-	err := run(ctx, *kills, *seed)
-	stop()
-	switch {
+	context.AfterFunc(ctx, func() {
+		stop() // a second Ctrl-C does not wait for an orderly end
+		fmt.Fprintln(os.Stderr, "\ndemo: taking everything down")
+	})
+	switch err := run(ctx, *kills, *seed); {
 	case err == nil:
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		fmt.Fprintln(os.Stderr, "demo: interrupted")
 		os.Exit(130)
 	default:
 		fmt.Fprintln(os.Stderr, "demo:", err)

@@ -96,10 +96,11 @@ func (d *demo) await(ctx context.Context, check func(context.Context) error) err
 
 // close ends the applications.
 func (d *demo) close() error {
-	var errs []error
 	if d.chaos != nil {
 		d.chaos.stop()
 	}
+	// Without a broker nobody could leave in good order.
+	errs := []error{d.parts.gate.Restore()}
 	if d.billing != nil {
 		errs = append(errs, d.billing.stop())
 	}

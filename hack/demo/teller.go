@@ -64,7 +64,7 @@ func (t *teller) lines(look, before, indent, text string) {
 	b.WriteString(before)
 	for line := range strings.SplitSeq(text, "\n") {
 		for _, piece := range fold(line, columns-len(indent)) {
-			if t.color && look != plain {
+			if t.color && look != plain && piece != "" {
 				piece = "\x1b[" + look + "m" + piece + "\x1b[0m"
 			}
 			b.WriteString(strings.TrimRight(indent+piece, " ") + "\n")
