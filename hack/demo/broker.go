@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"os"
-	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -18,8 +15,8 @@ import (
 var userNames = []string{"weir", "weir-retry", "shop-relay", "checkout", "billing", "stranger"}
 
 // admin is a connection of Kafka's own administrator. The caller closes it.
-func (d *demo) admin() (*kadm.Client, error) {
-	client, err := kgo.NewClient(d.parts.kafka.Options(d.parts.kafka.Admin)...)
+func (p *parts) admin() (*kadm.Client, error) {
+	client, err := kgo.NewClient(p.kafka.Options(p.kafka.Admin)...)
 	if err != nil {
 		return nil, err
 	}
@@ -29,16 +26,11 @@ func (d *demo) admin() (*kadm.Client, error) {
 // prepareBroker makes the users, and gives the operator the rights that
 // config/samples/platform asks for.
 func (d *demo) prepareBroker(ctx context.Context) error {
-	admin, err := d.admin()
+	admin, err := d.parts.admin()
 	if err != nil {
 		return err
 	}
 	defer admin.Close()
-	if os.Getenv("KAFKA_BOOTSTRAP") != "" {
-		if err := d.borrow(ctx, admin); err != nil {
-			return err
-		}
-	}
 
 	for _, name := range userNames {
 		password := rand.Text()
@@ -98,94 +90,4 @@ func operatorRights() []rights {
 			kadm.OpCreate, kadm.OpAlter, kadm.OpAlterConfigs, kadm.OpDescribe, kadm.OpDescribeConfigs, kadm.OpDelete),
 		on("--group '*'", kadm.NewACLs().Groups("*"), kadm.OpDescribe),
 	}
-}
-
-// borrow makes sure that the story disturbs nobody on a cluster that is not its
-// own, and takes away at the end what it made there.
-func (d *demo) borrow(ctx context.Context, admin *kadm.Client) error {
-	topics, err := admin.ListTopics(ctx)
-	if err != nil {
-		return err
-	}
-	var taken []string
-	for _, name := range topics.Names() {
-		if isStoryTopic(name) {
-			taken = append(taken, "topic "+name)
-		}
-	}
-	scrams, err := admin.DescribeUserSCRAMs(ctx)
-	if err != nil {
-		return err
-	}
-	for name := range scrams {
-		if slices.Contains(userNames, name) {
-			taken = append(taken, "user "+name)
-		}
-	}
-	acls, err := admin.DescribeACLs(ctx, storyACLs())
-	if err != nil {
-		return err
-	}
-	for _, one := range acls {
-		for _, acl := range one.Described {
-			taken = append(taken, fmt.Sprintf("ACL of %s on %s", acl.Principal, acl.Name))
-		}
-	}
-	if len(taken) > 0 {
-		return fmt.Errorf("the cluster at KAFKA_BOOTSTRAP has what the story would make, and remove at its end: %s; "+
-			"use another cluster, or remove them first", strings.Join(taken, ", "))
-	}
-	d.parts.onClose("what the story made in Kafka", d.giveBack)
-	return nil
-}
-
-func isStoryTopic(name string) bool {
-	return strings.HasPrefix(name, "shop.") || strings.HasPrefix(name, "billing.")
-}
-
-// storyACLs matches the ACLs of the story's users.
-func storyACLs() *kadm.ACLBuilder {
-	principals := make([]string, len(userNames))
-	for i, name := range userNames {
-		principals[i] = "User:" + name
-	}
-	return kadm.NewACLs().AnyResource().Allow(principals...).AllowHosts().Operations(kadm.OpAny).ResourcePatternType(kadm.ACLPatternAny)
-}
-
-// giveBack removes what the story made on a cluster that is not its own. It
-// runs when everybody else has ended, interrupted or not.
-func (d *demo) giveBack() error {
-	ctx, cancel := context.WithTimeout(context.Background(), d.patience)
-	defer cancel()
-	if err := d.parts.gate.Restore(); err != nil {
-		return err
-	}
-	admin, err := d.admin()
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-
-	var errs []error
-	topics, err := admin.ListTopics(ctx)
-	errs = append(errs, err)
-	var ours []string
-	for _, name := range topics.Names() {
-		if isStoryTopic(name) {
-			ours = append(ours, name)
-		}
-	}
-	deleted, err := admin.DeleteTopics(ctx, ours...)
-	errs = append(errs, err, deleted.Error())
-	groups, err := admin.DeleteGroups(ctx, "billing", "weir-retry-main")
-	errs = append(errs, err, groups.Error())
-	_, err = admin.DeleteACLs(ctx, storyACLs())
-	errs = append(errs, err)
-	for _, name := range userNames {
-		for _, mechanism := range []kadm.ScramMechanism{kadm.ScramSha256, kadm.ScramSha512} {
-			altered, err := admin.AlterUserSCRAMs(ctx, []kadm.DeleteSCRAM{{User: name, Mechanism: mechanism}}, nil)
-			errs = append(errs, err, altered.Error())
-		}
-	}
-	return errors.Join(errs...)
 }

@@ -11,7 +11,7 @@ import (
 
 // deletion deletes the Topic resource, and makes it again.
 func (d *demo) deletion(ctx context.Context) error {
-	admin, err := d.admin()
+	admin, err := d.parts.admin()
 	if err != nil {
 		return err
 	}

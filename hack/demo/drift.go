@@ -12,7 +12,7 @@ import (
 
 // drift changes Kafka behind Weir's back.
 func (d *demo) drift(ctx context.Context) error {
-	admin, err := d.admin()
+	admin, err := d.parts.admin()
 	if err != nil {
 		return err
 	}

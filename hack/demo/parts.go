@@ -111,6 +111,11 @@ func (p *parts) startKafka(ctx context.Context) error {
 		return err
 	}
 	p.onClose("the gate to Kafka", p.gate.Close)
+	if os.Getenv("KAFKA_BOOTSTRAP") != "" {
+		if err := p.borrow(ctx); err != nil {
+			return err
+		}
+	}
 	p.up(began, "%s at %s", kafkaFlavour(), p.kafka.Bootstrap[0])
 	return nil
 }
