@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -75,6 +77,20 @@ func (c children) apply(ctx context.Context, owner client.Object, desired, exist
 		return fmt.Errorf("applying %s %s: %w", gvk.Kind, client.ObjectKeyFromObject(desired), err)
 	}
 	return nil
+}
+
+// deploy applies a worker's ConfigMap and Deployment, and returns the latter as
+// it is rendered, with the status that it had.
+func (c children) deploy(ctx context.Context, owner client.Object, w worker) (*appsv1.Deployment, error) {
+	if err := c.apply(ctx, owner, w.configMap(), &corev1.ConfigMap{}); err != nil {
+		return nil, err
+	}
+	was, deployment := &appsv1.Deployment{}, w.deployment()
+	if err := c.apply(ctx, owner, deployment, was); err != nil {
+		return nil, err
+	}
+	deployment.Status = was.Status
+	return deployment, nil
 }
 
 // get reads the child from the cache, and past it where the cache has none: an

@@ -6,7 +6,9 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -50,47 +52,80 @@ func (r *OutboxRelayReconciler) reconcile(ctx context.Context, before, relay *v1
 	if relay.Spec.Suspend {
 		return suspend()
 	}
+	deployment, rollErr := r.roll(ctx, before, relay)
+	if deployment == nil {
+		// The last good worker, if there is one, runs on.
+		var err error
+		if deployment, err = r.lastDeployment(ctx, relay); deployment == nil {
+			return together(rollErr, err)
+		}
+	}
+	relay.Status.Workload = workloadStatus(deployment)
+	states, err := statesOf[config.OutboxState](ctx, r.observer, deployment)
+	if err != nil {
+		return together(rollErr, err)
+	}
+	return soon(r.poll, weigh(relay, deployment, rollErr, judgeRelay(relay, states)))
+}
+
+// weigh decides between why a pass could not roll the worker and what the
+// worker says. Where only the way from the operator to Kafka is troubled, and
+// the worker has the spec of now, the worker knows better.
+func weigh(relay *v1alpha1.OutboxRelay, deployment *appsv1.Deployment, rollErr, verdict error) error {
+	h, halted := asHalt(rollErr)
+	switch {
+	case rollErr == nil:
+		return verdict
+	case halted && (h.reason == v1alpha1.ReasonClusterNotReady || h.reason == kafka.Unreachable) && rolledGeneration(deployment) == relay.Generation:
+		return verdict
+	default:
+		return rollErr
+	}
+}
+
+// roll makes the worker and its grants what the spec asks for, and returns its
+// Deployment, nil where the pass ended before.
+func (r *OutboxRelayReconciler) roll(ctx context.Context, before, relay *v1alpha1.OutboxRelay) (*appsv1.Deployment, error) {
 	cluster, connection, err := r.clusters.of(ctx, relay.Namespace, relay.Status.Cluster, relay.Spec.ClusterRef)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// All references are checked before anything is rolled: a broken one
 	// leaves the last good worker running.
 	topics, refused, err := r.resolveTopics(ctx, topicsRouted(relay), relay.Namespace, cluster.Name, toProduce)
 	if err != nil {
-		return together(err, r.withdraw(ctx, cluster.Name, connection, before, relay, refused))
+		return nil, together(err, r.withdraw(ctx, cluster.Name, connection, before, relay, refused))
 	}
 	rendered, err := r.render(ctx, relay, cluster, topics)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := r.holdFinalizer(ctx, relay); err != nil {
-		return err
+		return nil, err
 	}
 	relay.Status.Cluster = cluster.Name
 	granted, err := r.grant(ctx, cluster.Name, connection, before, relay, relayBindings(relay, topics))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.tellGrants(before, relay, granted)
 
-	if err := r.apply(ctx, relay, rendered.configMap(), &corev1.ConfigMap{}); err != nil {
-		return err
-	}
-	deployment := &appsv1.Deployment{}
-	if err := r.apply(ctx, relay, rendered.deployment(), deployment); err != nil {
-		return err
-	}
-	relay.Status.Workload = workloadStatus(deployment)
-	relay.Status.Workload.Name = rendered.name
-	relay.Status.Workload.Replicas = rendered.replicas
 	relay.Status.CaptureMode = relay.Spec.Capture.Mode
+	return r.deploy(ctx, relay, rendered)
+}
 
-	states, err := statesOf[config.OutboxState](ctx, r.observer, rendered)
-	if err != nil {
-		return err
+// lastDeployment is the worker's Deployment as it is, nil if there is none.
+func (r *OutboxRelayReconciler) lastDeployment(ctx context.Context, relay *v1alpha1.OutboxRelay) (*appsv1.Deployment, error) {
+	var deployment appsv1.Deployment
+	key := client.ObjectKey{Namespace: relay.Namespace, Name: relayWorkerName(relay)}
+	err := r.children.client.Get(ctx, key, &deployment)
+	if apierrors.IsNotFound(err) || (err == nil && !metav1.IsControlledBy(&deployment, relay)) {
+		return nil, nil
 	}
-	return soon(r.poll, judgeRelay(relay, states))
+	if err != nil {
+		return nil, fmt.Errorf("reading Deployment %s: %w", key, err)
+	}
+	return &deployment, nil
 }
 
 // topicsRouted are a relay's references to Topics.

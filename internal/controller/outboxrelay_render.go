@@ -11,6 +11,8 @@ import (
 	"github.com/weir-dev/weir/internal/relay/config"
 )
 
+func relayWorkerName(relay *v1alpha1.OutboxRelay) string { return "weir-outbox-" + relay.Name }
+
 // renderRelay renders the worker of an OutboxRelay. Topics are the names in
 // Kafka of the routes' Topics, in their order; keys are those of the
 // credentials Secret; authority is the brokers' CA, empty for the system's.
@@ -57,16 +59,17 @@ func renderRelay(relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster, to
 		secrets = append(secrets, kafkaFiles(relay.Spec.Kafka.CredentialsSecretRef.Name, keys))
 	}
 	return worker{
-		owner:     *metav1.NewControllerRef(relay, v1alpha1.GroupVersion.WithKind("OutboxRelay")),
-		name:      "weir-outbox-" + relay.Name,
-		namespace: relay.Namespace,
-		component: "outbox",
-		image:     image,
-		replicas:  *defaulted(relay.Spec.Replicas, 1),
-		resources: relay.Spec.Resources,
-		template:  relay.Spec.PodTemplate,
-		files:     files,
-		secrets:   secrets,
+		owner:      *metav1.NewControllerRef(relay, v1alpha1.GroupVersion.WithKind("OutboxRelay")),
+		name:       relayWorkerName(relay),
+		generation: relay.Generation,
+		namespace:  relay.Namespace,
+		component:  "outbox",
+		image:      image,
+		replicas:   *defaulted(relay.Spec.Replicas, 1),
+		resources:  relay.Spec.Resources,
+		template:   relay.Spec.PodTemplate,
+		files:      files,
+		secrets:    secrets,
 	}, nil
 }
 

@@ -77,17 +77,12 @@ func (r *KafkaClusterReconciler) runRetryWorker(ctx context.Context, cluster *v1
 	if err != nil {
 		return err
 	}
-	if err := r.retry.apply(ctx, cluster, rendered.configMap(), &corev1.ConfigMap{}); err != nil {
-		return err
-	}
-	deployment := &appsv1.Deployment{}
-	if err := r.retry.apply(ctx, cluster, rendered.deployment(), deployment); err != nil {
+	deployment, err := r.retry.deploy(ctx, cluster, rendered)
+	if err != nil {
 		return err
 	}
 	cluster.Status.RetryWorker = workloadStatus(deployment)
-	cluster.Status.RetryWorker.Name = rendered.name
-	cluster.Status.RetryWorker.Replicas = rendered.replicas
-	states, err := statesOf[config.RetryState](ctx, r.retry.observer, rendered)
+	states, err := statesOf[config.RetryState](ctx, r.retry.observer, deployment)
 	if err != nil {
 		return err
 	}

@@ -68,16 +68,17 @@ func renderRetryWorker(cluster *v1alpha1.KafkaCluster, groups []config.RetryGrou
 		spec = &v1alpha1.RetryWorkerSpec{}
 	}
 	rendered := worker{
-		owner:     *metav1.NewControllerRef(cluster, v1alpha1.GroupVersion.WithKind("KafkaCluster")),
-		name:      retryWorkerName(cluster.Name),
-		namespace: namespace,
-		component: "retry",
-		image:     image,
-		replicas:  *defaulted(spec.Replicas, 1),
-		resources: spec.Resources,
-		template:  spec.PodTemplate,
-		files:     map[string]string{config.RetryFile: string(text)},
-		followed:  true,
+		owner:      *metav1.NewControllerRef(cluster, v1alpha1.GroupVersion.WithKind("KafkaCluster")),
+		name:       retryWorkerName(cluster.Name),
+		namespace:  namespace,
+		component:  "retry",
+		image:      image,
+		replicas:   *defaulted(spec.Replicas, 1),
+		resources:  spec.Resources,
+		template:   spec.PodTemplate,
+		generation: cluster.Generation,
+		files:      map[string]string{config.RetryFile: string(text)},
+		followed:   true,
 	}
 	if authority != "" {
 		rendered.files[authorityPEM] = authority

@@ -166,7 +166,7 @@ func (s *set) build(mgr manager.Manager, concurrency int) error {
 			For(obj, builder.WithPredicates(changed)).
 			WithOptions(controller.Options{
 				MaxConcurrentReconciles: concurrency,
-				RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](100*time.Millisecond, 30*time.Second),
+				RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](100*time.Millisecond, 10*time.Second),
 			})
 	}
 	onCluster := func(list func() client.ObjectList) handler.EventHandler {

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -24,7 +25,10 @@ const (
 	authorityPEM = "ca.crt"
 	httpPort     = "http"
 
+	// configAnnotation, on pods, is a digest of the files that they read when they start.
 	configAnnotation = "weir.dev/config"
+	// generationAnnotation, on a Deployment, is the generation of its owner that it was rendered from.
+	generationAnnotation = "weir.dev/generation"
 )
 
 // worker is what the workloads of OutboxRelay and KafkaCluster differ in.
@@ -43,6 +47,8 @@ type worker struct {
 	// followed files take effect without a restart; the others roll the pods.
 	followed bool
 	secrets  []corev1.VolumeProjection
+	// generation of the owner that this is rendered from.
+	generation int64
 }
 
 // labels choose a worker's pods.
@@ -80,8 +86,10 @@ func (w worker) deployment() *appsv1.Deployment {
 	if !w.followed {
 		annotations = with(annotations, configAnnotation, hashOf(joined(w.files)))
 	}
+	meta := w.meta()
+	meta.Annotations = map[string]string{generationAnnotation: strconv.FormatInt(w.generation, 10)}
 	return &appsv1.Deployment{
-		ObjectMeta: w.meta(),
+		ObjectMeta: meta,
 		Spec: appsv1.DeploymentSpec{
 			Replicas:             &w.replicas,
 			Selector:             &metav1.LabelSelector{MatchLabels: w.labels()},
@@ -98,6 +106,16 @@ func (w worker) deployment() *appsv1.Deployment {
 			},
 		},
 	}
+}
+
+// rolledGeneration is the generation of its owner that a Deployment was
+// rendered from; −1 if it does not say.
+func rolledGeneration(deployment *appsv1.Deployment) int64 {
+	generation, err := strconv.ParseInt(deployment.Annotations[generationAnnotation], 10, 64)
+	if err != nil {
+		return -1
+	}
+	return generation
 }
 
 func (w worker) podSpec() corev1.PodSpec {

@@ -57,18 +57,18 @@ type podState[S any] struct {
 	err   error
 }
 
-// statesOf asks every pod of a worker for its state, all at once, newest pod
-// first.
-func statesOf[S any](ctx context.Context, o observer, w worker) ([]podState[S], error) {
+// statesOf asks every pod of a worker's Deployment for its state, all at once,
+// newest pod first.
+func statesOf[S any](ctx context.Context, o observer, deployment *appsv1.Deployment) ([]podState[S], error) {
 	var pods corev1.PodList
-	if err := o.client.List(ctx, &pods, client.InNamespace(w.namespace), client.MatchingLabels(w.labels())); err != nil {
+	if err := o.client.List(ctx, &pods, client.InNamespace(deployment.Namespace), client.MatchingLabels(deployment.Spec.Selector.MatchLabels)); err != nil {
 		return nil, fmt.Errorf("listing the worker's pods: %w", err)
 	}
 	staying := slices.DeleteFunc(pods.Items, func(pod corev1.Pod) bool { return !pod.DeletionTimestamp.IsZero() })
 	slices.SortFunc(staying, func(a, b corev1.Pod) int {
 		return cmp.Or(b.CreationTimestamp.Compare(a.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
-	current := w.deployment().Spec.Template.Annotations[configAnnotation]
+	current := deployment.Spec.Template.Annotations[configAnnotation]
 	states := make([]podState[S], len(staying))
 	var asking sync.WaitGroup
 	for i := range staying {
