@@ -17,6 +17,7 @@ const brokerDelay = 2 * time.Second
 type bindingsView struct {
 	connection *kafka.Cluster
 	asked      time.Time
+	doubted    time.Time
 	have       bindings
 	// recent are Weir's own changes, which count more than what a broker shows
 	// until it has caught up.
@@ -28,10 +29,12 @@ type recentChange struct {
 	present bool
 }
 
-// of says whether the view is one of this connection, and not older than age.
-func (v *bindingsView) of(connection *kafka.Cluster, age time.Duration) bool {
-	return v.connection == connection && time.Since(v.asked) <= age
+// of says whether this is a view of what the connection leads to.
+func (v *bindingsView) of(connection *kafka.Cluster) bool {
+	return v.connection == connection && v.asked.After(v.doubted)
 }
+
+func (v *bindingsView) older(age time.Duration) bool { return time.Since(v.asked) > age }
 
 // show replaces the view by what a broker answered to a question of the time asked.
 func (v *bindingsView) show(connection *kafka.Cluster, asked time.Time, have map[kafka.Binding]struct{}) {
@@ -67,6 +70,11 @@ func (v *bindingsView) change(added, removed []kafka.Binding) {
 	}
 }
 
-// doubt makes the next question go to the cluster: a change failed, and nobody
-// knows how far it came.
-func (v *bindingsView) doubt() { v.asked = time.Time{} }
+// doubt makes answers to the questions so far worth nothing: changes of these
+// bindings failed, and nobody knows how far they came.
+func (v *bindingsView) doubt(changes ...kafka.Binding) {
+	v.doubted = time.Now()
+	for _, binding := range changes {
+		delete(v.recent, binding)
+	}
+}

@@ -29,7 +29,7 @@ type grantResult struct {
 // something seems to. Errors are halts.
 func (g granter) grant(ctx context.Context, cluster string, connection *kafka.Cluster, before, owner client.Object, want []kafka.Binding) (result grantResult, err error) {
 	pledge, err := g.ledger.plan(ctx, cluster, connection, owner, want, false)
-	if pledge == nil && err == nil {
+	for pledge == nil && err == nil {
 		err = g.ledger.fetch(ctx, cluster, connection)
 		if disabled(err) {
 			return grantResult{disabled: true}, nil

@@ -10,10 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -33,51 +36,68 @@ func TestMain(m *testing.M) { env.Main(m) }
 type harness struct {
 	*testing.T
 	set       *set
+	stop      func()
 	kafka     *env.Kafka
 	namespace string // the team's
 	operator  string // the operator's
-	writes    *atomic.Int64
-	live      client.Client // neither cached nor counted
+	api       *tap
+	events    *recorder
+	parts     parts
+	live      client.Client // neither cached nor tapped
 }
 
-// newHarness has a namespace for a team and one for the operator of its own.
+// newHarness has a namespace for a team and one for the operator of its own,
+// on the shared Kafka.
 func newHarness(t *testing.T) *harness {
+	t.Helper()
+	return newHarnessOn(t, env.SharedKafka(t))
+}
+
+func newHarnessOn(t *testing.T, on *env.Kafka) *harness {
 	t.Helper()
 	control := kube.Shared(t)
 	h := &harness{
-		T: t, kafka: env.SharedKafka(t),
-		namespace: control.Namespace(t), operator: control.Namespace(t), writes: new(atomic.Int64),
+		T: t, kafka: on, namespace: control.Namespace(t), operator: control.Namespace(t),
+		api: new(tap), events: new(recorder),
 	}
 	shared := startManager(t, control)
-	// A client of this test's own, so that its writes can be counted.
+	// A client of this test's own, so that its writes can be counted and broken.
 	config := rest.CopyConfig(control.Config)
 	config.QPS = -1
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return countingTransport{next, h.writes} })
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return tapped{next, h.api} })
 	mine, err := client.New(config, client.Options{
 		Scheme: shared.GetScheme(), Mapper: shared.GetRESTMapper(),
 		Cache: &client.CacheOptions{Reader: shared.GetCache()},
 	})
 	h.must(err)
-	live, err := client.New(control.Config, client.Options{Scheme: shared.GetScheme(), Mapper: shared.GetRESTMapper()})
+	h.live, err = client.New(control.Config, client.Options{Scheme: shared.GetScheme(), Mapper: shared.GetRESTMapper()})
 	h.must(err)
-	h.live = live
-	h.set = newSet(parts{
-		client: mine, live: live, events: shared.GetEventRecorder("weir-test"), mapper: shared.GetRESTMapper(),
-	}, Options{
-		Namespace: h.operator, Image: "weir:test", Resync: time.Minute,
-		LagInterval: 100 * time.Millisecond, StatusInterval: time.Nanosecond, PollInterval: time.Second,
-	})
-	h.background(h.set.collectors.Start)
-	t.Cleanup(h.set.base.clusters.close)
+	h.parts = parts{client: mine, live: h.live, events: h.events, mapper: shared.GetRESTMapper()}
+	h.start()
+	t.Cleanup(func() { h.stop() })
 	return h
 }
 
-// background runs fn until the test ends, and waits for it.
-func (h *harness) background(fn func(context.Context) error) {
+// start starts an operator that knows nothing but what the API server and
+// Kafka tell it.
+func (h *harness) start() {
+	h.set = newSet(h.parts, Options{
+		Namespace: h.operator, Image: "weir:test", Resync: time.Minute,
+		LagInterval: 100 * time.Millisecond, StatusInterval: time.Nanosecond, PollInterval: time.Second,
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
-	group.Go(func() { _ = fn(ctx) })
-	h.Cleanup(func() { cancel(); group.Wait() })
+	collectors := h.set.collectors
+	group.Go(func() { _ = collectors.Start(ctx) })
+	clusters := h.set.base.clusters
+	h.stop = func() { cancel(); group.Wait(); clusters.close() }
+}
+
+// restart ends the operator, as a crash does between two passes or in the
+// middle of one that failed, and starts another one.
+func (h *harness) restart() {
+	h.stop()
+	h.start()
 }
 
 var sharedManager env.Shared[*runningManager]
@@ -113,17 +133,73 @@ func startManager(t *testing.T, control *kube.Cluster) manager.Manager {
 	})
 }
 
-// countingTransport counts the requests that write.
-type countingTransport struct {
-	next   http.RoundTripper
-	writes *atomic.Int64
+// tap sees the requests that write to the API server: it counts them, and can
+// break them.
+type tap struct {
+	writes atomic.Int64
+	// refuse, where set, says why a request must fail.
+	refuse atomic.Pointer[func(*http.Request) error]
 }
 
-func (c countingTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+// breaking makes the requests fail for which refuse returns an error, until
+// the returned function is called.
+func (a *tap) breaking(refuse func(*http.Request) error) (restore func()) {
+	a.refuse.Store(&refuse)
+	return func() { a.refuse.Store(nil) }
+}
+
+type tapped struct {
+	next http.RoundTripper
+	*tap
+}
+
+func (t tapped) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.Method != http.MethodGet {
-		c.writes.Add(1)
+		t.writes.Add(1)
+		if refuse := t.refuse.Load(); refuse != nil {
+			if err := (*refuse)(request); err != nil {
+				return nil, err
+			}
+		}
 	}
-	return c.next.RoundTrip(request)
+	return t.next.RoundTrip(request)
+}
+
+// recorder keeps events in memory. It implements events.EventRecorder.
+type recorder struct {
+	mu   sync.Mutex
+	seen []string
+}
+
+// Eventf keeps an event as "Kind/name Reason Action: note".
+func (r *recorder) Eventf(regarding, _ runtime.Object, _, reason, action, note string, args ...any) {
+	obj := regarding.(client.Object)
+	kind := strings.TrimPrefix(fmt.Sprintf("%T", obj), "*v1alpha1.")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen = append(r.seen, fmt.Sprintf("%s/%s %s %s: %s", kind, obj.GetName(), reason, action, fmt.Sprintf(note, args...)))
+}
+
+// AnnotatedEventf is not used by the operator.
+func (r *recorder) AnnotatedEventf(regarding, related runtime.Object, _ map[string]string, kind, reason, action, note string, args ...any) {
+	r.Eventf(regarding, related, kind, reason, action, note, args...)
+}
+
+// take returns the events since it was last called.
+func (r *recorder) take() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	seen := r.seen
+	r.seen = nil
+	return seen
+}
+
+// wantsEvents compares the events since this was last asked.
+func (h *harness) wantsEvents(want ...string) {
+	h.Helper()
+	if diff := cmp.Diff(want, h.events.take(), cmpopts.EquateEmpty()); diff != "" {
+		h.Errorf("events (-want +got):\n%s", diff)
+	}
 }
 
 func (h *harness) must(err error) {

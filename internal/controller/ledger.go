@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,10 +43,15 @@ type book struct {
 	owners map[types.UID]entry
 	// How many owners need, have recorded and pledge a binding: the sums of owners.
 	needed, recorded, pledged counts
-	// removing holds the bindings that are being taken back. The channels
-	// close when that is over.
-	removing map[kafka.Binding]chan struct{}
+	// removing holds the bindings that are being taken back.
+	removing map[kafka.Binding]*removal
 	view     bindingsView
+}
+
+// removal is the taking back of one binding, by one or more owners at once.
+type removal struct {
+	by   int
+	over chan struct{} // closes when the last of them is done
 }
 
 // entry is what one resource needs and answers for.
@@ -74,9 +80,10 @@ type pledge struct {
 	owner  types.UID
 }
 
-// plan enters what owner needs on a cluster and plans what follows. Unless
-// sure, which says that the view has just been brought up to date, it returns
-// nil where the view may be wrong: it is old, or shows a difference.
+// plan enters what owner needs on a cluster and plans what follows. It returns
+// nil where the view of the cluster may be wrong and must be fetched first.
+// Unless sure, which says that it has just been fetched, that includes a view
+// that is old, or shows a difference.
 func (l *ledger) plan(ctx context.Context, cluster string, connection *kafka.Cluster, owner client.Object, want []kafka.Binding, sure bool) (*pledge, error) {
 	listed, err := parseBindings(*managedBindings(owner))
 	if err != nil {
@@ -100,14 +107,18 @@ func (l *ledger) plan(ctx context.Context, cluster string, connection *kafka.Clu
 	book.set(owner.GetUID(), mine)
 
 	plan := kafka.PlanBindings(book.question(mine))
-	if !sure && (!book.view.of(connection, l.fresh) || len(plan.Add)+len(plan.Remove) > 0) {
+	differs := len(plan.Add)+len(plan.Remove) > 0
+	if !book.view.of(connection) || !sure && (differs || book.view.older(l.fresh)) {
 		return nil, nil
 	}
 	mine.pledged = bindingSet(plan.Record)
 	mine.recorded = intersection(mine.recorded, mine.pledged)
 	book.set(owner.GetUID(), mine)
 	for _, binding := range plan.Remove {
-		book.removing[binding] = make(chan struct{})
+		if book.removing[binding] == nil {
+			book.removing[binding] = &removal{over: make(chan struct{})}
+		}
+		book.removing[binding].by++
 	}
 	return &pledge{BindingPlan: plan, ledger: l, book: book, owner: owner.GetUID()}, nil
 }
@@ -116,10 +127,10 @@ func (l *ledger) plan(ctx context.Context, cluster string, connection *kafka.Clu
 // the bindings.
 func (l *ledger) awaitRemovals(ctx context.Context, book *book, want []kafka.Binding) error {
 	for _, binding := range want {
-		for removal := book.removing[binding]; removal != nil; removal = book.removing[binding] {
+		for one := book.removing[binding]; one != nil; one = book.removing[binding] {
 			l.mu.Unlock()
 			select {
-			case <-removal:
+			case <-one.over:
 			case <-ctx.Done():
 			}
 			l.mu.Lock()
@@ -145,7 +156,7 @@ func (p *pledge) finish(err error) {
 	p.ledger.mu.Lock()
 	defer p.ledger.mu.Unlock()
 	if err != nil {
-		p.book.view.doubt()
+		p.book.view.doubt(slices.Concat(p.Add, p.Remove)...)
 	} else {
 		p.book.view.change(p.Add, p.Remove)
 		mine := p.book.owners[p.owner]
@@ -154,8 +165,11 @@ func (p *pledge) finish(err error) {
 		p.book.set(p.owner, mine)
 	}
 	for _, binding := range p.Remove {
-		close(p.book.removing[binding])
-		delete(p.book.removing, binding)
+		one := p.book.removing[binding]
+		if one.by--; one.by == 0 {
+			close(one.over)
+			delete(p.book.removing, binding)
+		}
 	}
 }
 
@@ -227,7 +241,7 @@ func (l *ledger) book(ctx context.Context, cluster string) (*book, error) {
 	}
 	book := &book{
 		owners: map[types.UID]entry{}, needed: counts{}, recorded: counts{}, pledged: counts{},
-		removing: map[kafka.Binding]chan struct{}{},
+		removing: map[kafka.Binding]*removal{},
 	}
 	err := eachOwner(ctx, l.reader, func(owner client.Object) error {
 		if clusterOf(owner) != cluster {

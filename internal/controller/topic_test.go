@@ -64,12 +64,12 @@ func TestTopicPassesWithoutChangeWriteNothing(t *testing.T) {
 	})
 	h.pass(cluster) // counts the topic
 	toKafka := h.kafkaWrites()
-	before := h.writes.Load()
+	before := h.api.writes.Load()
 	for range 3 {
 		h.pass(topic)
 		h.pass(cluster)
 	}
-	if n := h.writes.Load() - before; n != 0 {
+	if n := h.api.writes.Load() - before; n != 0 {
 		t.Errorf("passes without a change wrote %d times to the API server", n)
 	}
 	if n := toKafka.Load(); n != 0 {
