@@ -44,9 +44,10 @@ func (d *demo) declare(ctx context.Context) error {
 
 	d.say("The teams shop and finance write down their topology:")
 	for _, command := range []string{
-		"kubectl apply -k config/samples",
+		"kubectl create namespace shop --save-config",
 		"kubectl -n shop create secret generic shop-db-app --from-literal=uri=\"$SHOP_DB_URI\"",
 		"kubectl -n shop create secret generic shop-relay-kafka \\\n  --from-literal=username=shop-relay --from-literal=password=\"$SHOP_RELAY_PASSWORD\"",
+		"kubectl apply -k config/samples",
 	} {
 		if err := d.run(ctx, command); err != nil {
 			return err

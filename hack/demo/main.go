@@ -36,15 +36,16 @@ func main() {
 		stop() // a second Ctrl-C does not wait for an orderly end
 		fmt.Fprintln(os.Stderr, "\ndemo: taking everything down")
 	})
-	switch err := run(ctx, *kills, *seed); {
-	case err == nil:
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		os.Exit(130)
-	default:
+	if err := run(ctx, *kills, *seed); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
+		if errors.Is(err, errInterrupted) {
+			os.Exit(130)
+		}
 		os.Exit(1)
 	}
 }
+
+var errInterrupted = errors.New("interrupted")
 
 // run tells the story, and leaves nothing behind.
 func run(ctx context.Context, kills int, seed uint64) (err error) {
@@ -56,7 +57,7 @@ func run(ctx context.Context, kills int, seed uint64) (err error) {
 	parts, err := startParts(ctx, t)
 	defer func() { err = errors.Join(err, parts.close()) }()
 	if err != nil {
-		return err
+		return orInterrupted(ctx, err)
 	}
 
 	d := newDemo(t, parts)
@@ -67,13 +68,21 @@ func run(ctx context.Context, kills int, seed uint64) (err error) {
 	}
 	began := time.Now()
 	if err := d.tell(ctx); err != nil {
-		return err
+		return orInterrupted(ctx, err)
 	}
 	t.say("The whole story took %s.", time.Since(began).Round(100*time.Millisecond))
 	if terminal {
 		return d.stayUp(ctx)
 	}
 	return nil
+}
+
+// orInterrupted is err, unless an interrupt is what it comes from.
+func orInterrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	return err
 }
 
 // isTerminal says whether somebody sits at the other end of file.
