@@ -78,6 +78,21 @@ func newHarnessOn(t *testing.T, on *env.Kafka) *harness {
 	return h
 }
 
+// startKafka is a cluster of this test's own, to be broken.
+func startKafka(t *testing.T) *env.Kafka {
+	t.Helper()
+	own, err := env.StartKafka(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := own.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return own
+}
+
 // start starts an operator that knows nothing but what the API server and
 // Kafka tell it.
 func (h *harness) start() {
@@ -232,6 +247,8 @@ func (h *harness) cluster(change ...func(*v1alpha1.KafkaCluster)) *v1alpha1.Kafk
 	return cluster
 }
 
+func keyOf(obj client.Object) client.ObjectKey { return client.ObjectKeyFromObject(obj) }
+
 func (h *harness) clusterRef() *v1alpha1.ClusterReference {
 	return &v1alpha1.ClusterReference{Name: h.namespace}
 }
@@ -259,6 +276,60 @@ func (h *harness) topic(name string, change ...func(*v1alpha1.Topic)) *v1alpha1.
 	}
 	h.create(topic)
 	return topic
+}
+
+// group makes a ConsumerGroup in the team's namespace that reads the Topic
+// orders; its group ID is unique. It is not reconciled yet.
+func (h *harness) group(name string, change ...func(*v1alpha1.ConsumerGroup)) *v1alpha1.ConsumerGroup {
+	h.Helper()
+	group := &v1alpha1.ConsumerGroup{
+		ObjectMeta: metav1.ObjectMeta{Namespace: h.namespace, Name: name},
+		Spec: v1alpha1.ConsumerGroupSpec{
+			ClusterRef: h.clusterRef(), GroupID: h.namespace + "." + name, Principal: "User:" + name,
+			Topics: []v1alpha1.TopicReference{{Name: "orders"}},
+		},
+	}
+	for _, fn := range change {
+		fn(group)
+	}
+	h.create(group)
+	return group
+}
+
+// relay makes an OutboxRelay in the team's namespace that publishes all rows to
+// the Topic orders, with the Secrets that it needs. It is not reconciled yet.
+func (h *harness) relay(name string, change ...func(*v1alpha1.OutboxRelay)) *v1alpha1.OutboxRelay {
+	h.Helper()
+	h.secret(h.namespace, "shop-db-app", "uri", "postgresql://shop:secret@db:5432/shop")
+	h.secret(h.namespace, "shop-relay-kafka", "username", "shop-relay", "password", "secret")
+	relay := &v1alpha1.OutboxRelay{
+		ObjectMeta: metav1.ObjectMeta{Namespace: h.namespace, Name: name},
+		Spec: v1alpha1.OutboxRelaySpec{
+			ClusterRef: h.clusterRef(),
+			Database:   v1alpha1.Database{ConnectionSecretRef: v1alpha1.SecretKeyReference{Name: "shop-db-app", Key: "uri"}},
+			Routes:     []v1alpha1.Route{{TopicRef: v1alpha1.TopicReference{Name: "orders"}}},
+			Kafka: v1alpha1.KafkaCredentials{
+				Principal: "User:shop-relay", CredentialsSecretRef: v1alpha1.SecretReference{Name: "shop-relay-kafka"},
+			},
+		},
+	}
+	for _, fn := range change {
+		fn(relay)
+	}
+	h.create(relay)
+	return relay
+}
+
+// policy makes a DeadLetterPolicy in the team's namespace and reconciles it.
+func (h *harness) policy(name string, change ...func(*v1alpha1.DeadLetterPolicy)) *v1alpha1.DeadLetterPolicy {
+	h.Helper()
+	policy := &v1alpha1.DeadLetterPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: h.namespace, Name: name}}
+	for _, fn := range change {
+		fn(policy)
+	}
+	h.create(policy)
+	h.pass(policy)
+	return policy
 }
 
 // create creates obj and waits until the cache has it.
@@ -323,7 +394,7 @@ func (h *harness) pass(obj client.Object) (reconcile.Result, error) {
 	}
 	uid := obj.GetUID()
 	h.sync(obj)
-	if obj.GetUID() == uid && obj.GetResourceVersion() != "" && !h.gone(obj) {
+	if obj.GetUID() == uid && obj.GetResourceVersion() != "" && !h.gone(obj) && !letGo(obj) {
 		h.conforms(obj)
 	}
 	return result, err

@@ -54,29 +54,6 @@ func (h *harness) wantsTopic(want kafka.Topic, topic *v1alpha1.Topic) {
 	})
 }
 
-func TestTopicPassesWithoutChangeWriteNothing(t *testing.T) {
-	t.Parallel()
-	h := newHarness(t)
-	cluster := h.cluster()
-	topic := h.readyTopic("orders", func(topic *v1alpha1.Topic) {
-		topic.Spec.Config = v1alpha1.TopicConfig{"retention.ms": "3600000"}
-		topic.Spec.Access = []v1alpha1.Access{{Principal: "User:checkout", Allow: []v1alpha1.Right{v1alpha1.Produce}}}
-	})
-	h.pass(cluster) // counts the topic
-	toKafka := h.kafkaWrites()
-	before := h.api.writes.Load()
-	for range 3 {
-		h.pass(topic)
-		h.pass(cluster)
-	}
-	if n := h.api.writes.Load() - before; n != 0 {
-		t.Errorf("passes without a change wrote %d times to the API server", n)
-	}
-	if n := toKafka.Load(); n != 0 {
-		t.Errorf("passes without a change wrote %d times to Kafka", n)
-	}
-}
-
 func TestTopicOwner(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -86,7 +63,7 @@ func TestTopicOwner(t *testing.T) {
 	second := h.topic("b-second", name, func(topic *v1alpha1.Topic) { topic.Spec.DeletionPolicy = v1alpha1.DeleteData })
 	h.passUntil(first, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	h.pass(second)
-	h.wantsStalled(second, v1alpha1.ReasonConflict, "belongs to Topic "+h.namespace+"/a-first")
+	h.wantsStalled(second, v1alpha1.ReasonConflict, "belongs to Topic "+h.namespace+"/a-first, which claimed it first; nothing is touched: give this Topic another spec.topicName, or delete it")
 
 	// The loser deletes nothing, whatever its deletionPolicy.
 	h.delete(second)

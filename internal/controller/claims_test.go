@@ -1,0 +1,125 @@
+package controller
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/deadletter"
+	"github.com/weir-dev/weir/internal/kafka"
+)
+
+func TestClaimOrder(t *testing.T) {
+	t.Parallel()
+	claimOf := func(name string, second int64, holds bool) claim {
+		return claim{&v1alpha1.Topic{ObjectMeta: metav1.ObjectMeta{
+			Namespace: "shop", Name: name, CreationTimestamp: metav1.NewTime(time.Unix(second, 0)),
+		}}, holds}
+	}
+	for name, test := range map[string]struct{ first, second claim }{
+		"the older":                     {claimOf("b", 1, false), claimOf("a", 2, false)},
+		"the name, of one second":       {claimOf("a", 1, false), claimOf("b", 1, false)},
+		"the holder, though younger":    {claimOf("b", 2, true), claimOf("a", 1, false)},
+		"the older, where both hold it": {claimOf("b", 1, true), claimOf("a", 2, true)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if !test.first.before(test.second) || test.second.before(test.first) {
+				t.Error("the claims are in another order")
+			}
+		})
+	}
+}
+
+func TestGroupOfLane(t *testing.T) {
+	t.Parallel()
+	lane, err := deadletter.Topics("shop.wait.billing", 12)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, topic := range lane {
+		if id, ok := groupOfLane(topic); !ok || id != "shop.wait.billing" {
+			t.Errorf("groupOfLane(%q) = %q, %t", topic, id, ok)
+		}
+	}
+	for _, topic := range []string{"orders", "shop.orders", "shop.failures", ".", "failed"} {
+		if id, ok := groupOfLane(topic); ok {
+			t.Errorf("groupOfLane(%q) = %q", topic, id)
+		}
+	}
+}
+
+// A resource that has a name keeps it, whoever comes to want it later.
+func TestTopicHolderStays(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.cluster(func(c *v1alpha1.KafkaCluster) { c.Spec.TopicNaming = v1alpha1.NamingFree })
+	name := func(topic *v1alpha1.Topic) { topic.Spec.TopicName = h.namespace + ".contested" }
+	// The older one is suspended from the beginning, and so claims without holding.
+	older := h.topic("a", name, func(topic *v1alpha1.Topic) { topic.Spec.Suspend = true })
+	younger := h.topic("b", name)
+	h.pass(younger)
+	h.wantsStalled(younger, v1alpha1.ReasonConflict, "belongs to Topic "+h.namespace+"/a, which claimed it first")
+	h.delete(older)
+	h.wantsGone(older)
+	h.passUntil(younger, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+
+	third := h.topic("a", name)
+	h.pass(third)
+	h.wantsStalled(third, v1alpha1.ReasonConflict, "belongs to Topic "+h.namespace+"/b, which claimed it first")
+	h.pass(younger)
+	h.wantsReady(younger)
+}
+
+func TestGroupOwner(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.cluster()
+	h.readyTopic("orders")
+	id := func(group *v1alpha1.ConsumerGroup) { group.Spec.GroupID = h.namespace + ".contested" }
+	first := h.group("a", id)
+	second := h.group("b", id)
+	h.pass(second)
+	h.wantsStalled(second, v1alpha1.ReasonConflict, "belongs to ConsumerGroup "+h.namespace+"/a, which claimed it first; nothing is touched")
+	h.passUntil(first, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.wantsBindings(first.Status.GroupID, kafka.ReadGroup("User:a", first.Status.GroupID)...)
+
+	h.delete(first)
+	h.wantsGone(first)
+	h.passUntil(second, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.wantsBindings(second.Status.GroupID, kafka.ReadGroup("User:b", second.Status.GroupID)...)
+}
+
+// A group's dead letter topics are not to be had as a Topic, and a Topic is not
+// to be had as a group's dead letter topic: that would be a way around the
+// consent of its owner.
+func TestLaneAndTopicClaimEachOther(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.cluster()
+	h.readyTopic("orders")
+	payments := h.readyTopic("payments.retry", deleteData)
+	h.policy("standard")
+	withPolicy := func(group *v1alpha1.ConsumerGroup) {
+		group.Spec.DeadLetterPolicyRef = &v1alpha1.LocalReference{Name: "standard"}
+	}
+
+	thief := h.group("payments", withPolicy)
+	h.pass(thief)
+	h.wantsStalled(thief, v1alpha1.ReasonConflict,
+		`topic "`+payments.Status.TopicName+`", which the dead letter policy needs, belongs to Topic `+h.namespace+`/payments.retry; give this ConsumerGroup another spec.groupId`)
+	h.wantsBindings(payments.Status.TopicName)
+
+	billing := h.group("billing", withPolicy)
+	h.passUntil(billing, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	for _, name := range []string{"billing.dlt", "billing.wait.1"} {
+		topic := h.topic(name, deleteData)
+		h.pass(topic)
+		h.wantsStalled(topic, v1alpha1.ReasonConflict,
+			`topic "`+h.namespace+"."+name+`" on KafkaCluster "`+h.namespace+`" is a dead letter topic of ConsumerGroup `+h.namespace+`/billing`)
+		h.delete(topic)
+		h.wantsGone(topic)
+	}
+}

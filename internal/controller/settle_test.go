@@ -1,0 +1,193 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/kafka"
+)
+
+func TestSettle(t *testing.T) {
+	t.Parallel()
+	const every, resync = 5 * time.Second, time.Minute
+	ready := func(status metav1.ConditionStatus, reason, message string) metav1.Condition {
+		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: reason, Message: message}
+	}
+	with := func(kind string, c metav1.Condition) []metav1.Condition {
+		return []metav1.Condition{c, {Type: kind, Status: metav1.ConditionTrue, Reason: c.Reason, Message: c.Message}}
+	}
+	broken := errors.New("the API server is away")
+	unreachable := &kafka.Error{Class: kafka.Transient, Reason: kafka.Unreachable, Message: "no broker answers"}
+	conflict := apierrors.NewConflict(schema.GroupResource{Resource: "topics"}, "orders", errors.New("newer"))
+	for name, test := range map[string]struct {
+		err        error
+		conditions []metav1.Condition
+		result     reconcile.Result
+		returned   error
+	}{
+		"well": {
+			conditions: []metav1.Condition{ready(metav1.ConditionTrue, "Ready", "the topic and its grants are as declared")},
+			result:     reconcile.Result{RequeueAfter: every},
+		},
+		"an error of the API server is tried again": {
+			err:        broken,
+			conditions: with("Reconciling", ready(metav1.ConditionFalse, "Progressing", "the API server is away")),
+			returned:   broken,
+		},
+		"a transient error of Kafka is tried again": {
+			err:        kafkaHalt(unreachable),
+			conditions: with("Reconciling", ready(metav1.ConditionFalse, "Unreachable", "no broker answers")),
+			returned:   unreachable,
+		},
+		"what Kafka refuses stalls": {
+			err:        kafkaHalt(&kafka.Error{Class: kafka.Rejected, Reason: kafka.InvalidConfig, Message: "bad value"}),
+			conditions: with("Stalled", ready(metav1.ConditionFalse, "InvalidConfig", "bad value")),
+			result:     reconcile.Result{RequeueAfter: resync},
+		},
+		"what we refuse stalls": {
+			err:        stall("Conflict", "belongs to %s", "another"),
+			conditions: with("Stalled", ready(metav1.ConditionFalse, "Conflict", "belongs to another")),
+			result:     reconcile.Result{RequeueAfter: resync},
+		},
+		"waiting is neither": {
+			err:        wait("TopicNotFound", "no Topic"),
+			conditions: []metav1.Condition{ready(metav1.ConditionFalse, "TopicNotFound", "no Topic")},
+			result:     reconcile.Result{RequeueAfter: resync},
+		},
+		"waiting for what nothing watches": {
+			err:        soon(time.Second, wait("SecretNotFound", "no Secret")),
+			conditions: []metav1.Condition{ready(metav1.ConditionFalse, "SecretNotFound", "no Secret")},
+			result:     reconcile.Result{RequeueAfter: time.Second},
+		},
+		"progressing": {
+			err:        progress("the worker is starting"),
+			conditions: with("Reconciling", ready(metav1.ConditionFalse, "Progressing", "the worker is starting")),
+			result:     reconcile.Result{RequeueAfter: every},
+		},
+		"suspended": {
+			err:        suspend(),
+			conditions: []metav1.Condition{ready(metav1.ConditionUnknown, "Suspended", "spec.suspend is true; nothing is touched")},
+		},
+		"a newer version of the object": {
+			err:    fmt.Errorf("recording in status: %w", conflict),
+			result: reconcile.Result{RequeueAfter: conflictRetry},
+		},
+		"several, of which one may pass": {
+			err: together(stall("InvalidConfig", "bad value"), nil, kafkaHalt(unreachable), wait("TopicNotFound", "no Topic")),
+			conditions: with("Reconciling", ready(metav1.ConditionFalse, "Unreachable",
+				"no broker answers; bad value; no Topic")),
+			returned: unreachable,
+		},
+		"several, of which one is refused": {
+			err:        together(wait("TopicNotFound", "no Topic"), stall("NotAllowed", "no consent"), stall("NotAllowed", "no consent")),
+			conditions: with("Stalled", ready(metav1.ConditionFalse, "NotAllowed", "no consent; no Topic")),
+			result:     reconcile.Result{RequeueAfter: resync},
+		},
+		"a message of many lines": {
+			err:        errors.Join(errors.New("one"), errors.New("two")),
+			conditions: with("Reconciling", ready(metav1.ConditionFalse, "Progressing", "one two")),
+			returned:   cmpopts.AnyError,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			topic := h.topic("orders")
+			before := topic.DeepCopy()
+			s := settler{client: h.parts.client, resync: resync}
+			result, err := s.settle(t.Context(), before, topic, every, test.err)
+			if diff := cmp.Diff(test.result, result); diff != "" {
+				t.Errorf("result (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(test.returned, err, cmpopts.EquateErrors()); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+			h.must(h.live.Get(t.Context(), keyOf(topic), topic))
+			for i, condition := range topic.Status.Conditions {
+				if condition.ObservedGeneration != topic.Generation {
+					t.Errorf("condition %s speaks of generation %d", condition.Type, condition.ObservedGeneration)
+				}
+				topic.Status.Conditions[i].ObservedGeneration, topic.Status.Conditions[i].LastTransitionTime = 0, metav1.Time{}
+			}
+			if diff := cmp.Diff(test.conditions, topic.Status.Conditions, cmpopts.EquateEmpty(),
+				cmpopts.SortSlices(func(a, b metav1.Condition) bool { return a.Type < b.Type })); diff != "" {
+				t.Errorf("conditions (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestSettleMeetsANewerVersion(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	topic := h.topic("orders")
+	stale := topic.DeepCopy()
+	h.update(topic, func() { topic.Labels = map[string]string{"team": "shop"} })
+	s := settler{client: h.parts.client, resync: time.Minute}
+	result, err := s.settle(t.Context(), stale.DeepCopy(), stale, 0, nil)
+	if err != nil || result.RequeueAfter != conflictRetry {
+		t.Errorf("settle returned %v, %v; want to come back after %s", result, err, conflictRetry)
+	}
+	h.must(h.live.Get(t.Context(), keyOf(topic), topic))
+	if len(topic.Status.Conditions) > 0 {
+		t.Errorf("a stale pass wrote %v", topic.Status.Conditions)
+	}
+}
+
+func TestSettleCannotWrite(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	topic := h.topic("orders")
+	away := errors.New("the API server is away")
+	defer h.api.breaking(func(*http.Request) error { return away })()
+	s := settler{client: h.parts.client, resync: time.Minute}
+	if _, err := s.settle(t.Context(), topic.DeepCopy(), topic, 0, suspend()); !errors.Is(err, away) {
+		t.Errorf("settle returned %v, want %v", err, away)
+	}
+}
+
+// An object that Weir has let go is not written to, though others hold it.
+func TestSettleLeavesWhatIsLetGo(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	topic := h.topic("orders", func(topic *v1alpha1.Topic) { topic.Finalizers = []string{"example.com/other"} })
+	h.delete(topic)
+	h.pass(topic)
+	if h.gone(topic) || len(topic.Status.Conditions) > 0 {
+		t.Errorf("status was written: %+v", topic.Status)
+	}
+	topic.Finalizers = nil
+	h.must(h.live.Update(t.Context(), topic))
+}
+
+func TestFit(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ message, want string }{
+		"short":             {"a b", "a b"},
+		"lines":             {"a\n\tb ", "a b"},
+		"long":              {strings.Repeat("x", 5000), strings.Repeat("x", 4093) + "…"},
+		"cut in a letter":   {strings.Repeat("x", 4092) + "ééé", strings.Repeat("x", 4092) + "…"},
+		"as long as it may": {strings.Repeat("x", 4096), strings.Repeat("x", 4096)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := fit(test.message)
+			if got != test.want || len(got) > 4096 || !utf8.ValidString(got) {
+				t.Errorf("fit makes %d bytes that end in %q of it", len(got), got[max(0, len(got)-10):])
+			}
+		})
+	}
+}
