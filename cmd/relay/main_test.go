@@ -31,7 +31,7 @@ func TestRefusals(t *testing.T) {
 		"argument":           {[]string{"outbox", "now"}, `unexpected argument "now"`},
 		"no file":            {[]string{"outbox", "--dir=" + dir}, "reading the configuration: open "},
 		"no JSON":            {[]string{"outbox", write("json", "{")}, "reading outbox.json: unexpected EOF"},
-		"unknown field":      {[]string{"outbox", write("field", `{"nmae": "x"}`)}, `reading outbox.json: json: unknown field "nmae"`},
+		"unknown field":      {[]string{"outbox", write("field", `{"title": "x"}`)}, `reading outbox.json: json: unknown field "title"`},
 		"no name":            {[]string{"outbox", write("name", `{}`)}, "outbox.json: name is empty"},
 		"engine": {[]string{"outbox", write("engine", `{"name": "a/b", "database": {"engine": "MySQL"}}`)},
 			`outbox.json: database.engine is "MySQL"; this worker knows Postgres`},
