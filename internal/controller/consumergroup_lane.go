@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
@@ -46,55 +47,74 @@ func (r *ConsumerGroupReconciler) lane(ctx context.Context, before, group *v1alp
 		}
 	}
 
-	type result struct {
-		ensured
-		err error
+	found, failures := atOnce(names, func(i int) (kafka.Topic, error) {
+		topic, err := connection.ObserveTopic(ctx, names[i])
+		return topic, kafkaHalt(err)
+	})
+	// As many partitions as the widest source that is or was there, so that
+	// order per key holds within the lane.
+	var width int32
+	for _, source := range sources {
+		width = max(width, source.Status.Partitions)
 	}
-	results := make([]chan result, len(names))
-	for i, name := range names {
-		spec := laneTopic(name, cluster, sources)
-		if name == lane.Topic {
-			spec.Config["retention.ms"] = millis(policy.Spec.DeadLetter.Retention.Duration)
+	for _, topic := range found {
+		width = max(width, topic.Partitions)
+	}
+	made, ensureFailures := atOnce(names, func(i int) (ensured, error) {
+		if failures[i] != nil {
+			return ensured{}, nil
 		}
-		results[i] = make(chan result, 1)
-		// At once: the seam makes one request of them.
-		go func() {
-			found, err := ensureLaneTopic(ctx, connection, spec, name == lane.Topic && !policy.Spec.Suspend)
-			results[i] <- result{found, err}
-		}()
-	}
-	var failures []error
+		return ensureTopic(ctx, connection, laneTopic(names[i], width, cluster, policy, found[i]), found[i])
+	})
 	var changed []string
 	for i, name := range names {
-		one := <-results[i]
-		failures = append(failures, one.err)
-		if len(one.changes) > 0 {
-			changed = append(changed, "topic "+name+": "+changeWords(one.changes))
+		if len(made[i].changes) > 0 {
+			changed = append(changed, "topic "+name+": "+changeWords(made[i].changes))
 		}
 	}
 	if len(changed) > 0 {
 		r.event(group, "DeadLetterTopicsChanged", "Apply", "%s", strings.Join(changed, "; "))
 	}
-	if err := together(failures...); err != nil {
+	if err := together(append(failures, ensureFailures...)...); err != nil {
 		return err
 	}
-	lane.Depth = depthOf(connection.PartitionOffsets(ctx, map[string][]time.Time{lane.Topic: nil})[lane.Topic])
+	group.Status.DeadLetters.Depth = depthOf(connection.PartitionOffsets(ctx, map[string][]time.Time{lane.Topic: nil})[lane.Topic])
 	return nil
 }
 
-// ensureLaneTopic makes a topic of a lane what spec says at least: sources may
-// have left the group, so a lane may be wider than those that are left, and
-// unless exact it may keep records longer.
-func ensureLaneTopic(ctx context.Context, connection *kafka.Cluster, spec kafka.TopicSpec, exact bool) (ensured, error) {
-	have, err := connection.ObserveTopic(ctx, spec.Name)
-	if err != nil {
-		return ensured{}, kafkaHalt(err)
+// atOnce calls do for all names at once, so that the seam makes one request of
+// them, and returns what it returned, in their order.
+func atOnce[T any](names []string, do func(int) (T, error)) ([]T, []error) {
+	results, errs := make([]T, len(names)), make([]error, len(names))
+	var calls sync.WaitGroup
+	for i := range names {
+		calls.Go(func() { results[i], errs[i] = do(i) })
 	}
-	spec.Partitions = max(spec.Partitions, have.Partitions)
-	if kept := have.Config["retention.ms"]; !exact && longer(kept, spec.Config["retention.ms"]) {
-		spec.Config["retention.ms"] = kept
+	calls.Wait()
+	return results, errs
+}
+
+// laneTopic is what a topic of a lane is like, given what it was found like.
+// The dead letter topic keeps records as long as the policy says. The others,
+// and under a suspended policy that one too, may keep them longer than asked.
+func laneTopic(name string, width int32, cluster *v1alpha1.KafkaCluster, policy *v1alpha1.DeadLetterPolicy, found kafka.Topic) kafka.TopicSpec {
+	retention := laneRetention
+	deadLetters := strings.HasSuffix(name, deadletter.DLT(""))
+	if deadLetters {
+		retention = policy.Spec.DeadLetter.Retention.Duration
 	}
-	return ensureTopic(ctx, connection, spec, have)
+	keep := millis(retention)
+	if kept := found.Config["retention.ms"]; (!deadLetters || policy.Spec.Suspend) && longer(kept, keep) {
+		keep = kept
+	}
+	return kafka.TopicSpec{
+		Name:       name,
+		Partitions: width,
+		// Whatever the brokers' default is: compaction would lose records.
+		Config:          map[string]string{"retention.ms": keep, "cleanup.policy": "delete"},
+		DefaultReplicas: int16(orZero(cluster.Spec.Defaults.Replicas)),
+		DefaultConfig:   cluster.Spec.Defaults.Config,
+	}
 }
 
 // longer says whether one retention.ms keeps records longer than another; −1 is
@@ -108,22 +128,6 @@ func longer(one, other string) bool {
 		return uint64(n) // −1 becomes the largest
 	}
 	return kept(one) > kept(other)
-}
-
-// laneTopic is what a topic of a lane is like: as many partitions as the
-// widest source, so that order per key holds within the lane.
-func laneTopic(name string, cluster *v1alpha1.KafkaCluster, sources []*v1alpha1.Topic) kafka.TopicSpec {
-	spec := kafka.TopicSpec{
-		Name: name,
-		// Whatever the brokers' default is: compaction would lose records.
-		Config:          map[string]string{"retention.ms": millis(laneRetention), "cleanup.policy": "delete"},
-		DefaultReplicas: int16(orZero(cluster.Spec.Defaults.Replicas)),
-		DefaultConfig:   cluster.Spec.Defaults.Config,
-	}
-	for _, source := range sources {
-		spec.Partitions = max(spec.Partitions, source.Status.Partitions)
-	}
-	return spec
 }
 
 // depthOf is the number of records in a topic; nil while it is not known.

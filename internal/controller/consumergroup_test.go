@@ -1,0 +1,487 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/deadletter"
+	"github.com/weir-dev/weir/internal/kafka"
+)
+
+// readyGroup makes a ConsumerGroup and reconciles it to Ready.
+func (h *harness) readyGroup(name string, change ...func(*v1alpha1.ConsumerGroup)) *v1alpha1.ConsumerGroup {
+	h.Helper()
+	group := h.group(name, change...)
+	h.passUntil(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	return group
+}
+
+// withPolicy refers to the DeadLetterPolicy standard.
+func withPolicy(group *v1alpha1.ConsumerGroup) {
+	group.Spec.DeadLetterPolicyRef = &v1alpha1.LocalReference{Name: "standard"}
+}
+
+func TestGroupGrants(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.cluster()
+	topic := h.readyTopic("orders")
+	h.policy("standard")
+	group := h.readyGroup("billing", withPolicy)
+	id := group.Status.GroupID
+	h.wantsBindings(id, kafka.ReadGroup("User:billing", id)...)
+	h.wantsBindings(topic.Status.TopicName, kafka.Consume("User:billing", topic.Status.TopicName)...)
+	h.wantsBindings(deadletter.Failed(id), kafka.Produce("User:billing", deadletter.Failed(id))...)
+	h.wantsBindings(deadletter.Retry(id), kafka.Consume("User:billing", deadletter.Retry(id))...)
+	h.wantsBindings(deadletter.DLT(id))
+	h.wantsBindings(deadletter.Wait(id, 1))
+
+	// Another principal: the new one first, then the old one's go.
+	h.update(group, func() { group.Spec.Principal = "User:accounting" })
+	h.pass(group)
+	h.wantsBindings(id, kafka.ReadGroup("User:accounting", id)...)
+	h.wantsBindings(topic.Status.TopicName, kafka.Consume("User:accounting", topic.Status.TopicName)...)
+
+	h.delete(group)
+	h.wantsGone(group)
+	for _, name := range []string{id, topic.Status.TopicName, deadletter.Failed(id), deadletter.Retry(id)} {
+		h.wantsBindings(name)
+	}
+	// The topics hold data, and stay.
+	if dlt, err := h.admin().ObserveTopic(t.Context(), deadletter.DLT(id)); err != nil || !dlt.Exists {
+		t.Errorf("the dead letter topic is %+v, %v", dlt, err)
+	}
+}
+
+func TestGroupWaitsForWhatItRefersTo(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.cluster()
+	group := h.group("billing", withPolicy, func(group *v1alpha1.ConsumerGroup) {
+		group.Spec.Topics = append(group.Spec.Topics, v1alpha1.TopicReference{Name: "payments"})
+	})
+	h.pass(group)
+	h.wants(group, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonTopicNotFound,
+		"spec.topics[0]: Topic "+h.namespace+"/orders does not exist; create it, or correct the reference; spec.topics[1]: Topic "+h.namespace+"/payments does not exist")
+	h.topic("orders")
+	h.readyTopic("payments")
+	h.pass(group)
+	h.wants(group, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonTopicNotReady, "Topic "+h.namespace+"/orders does not exist in Kafka yet; see its conditions")
+	h.passUntil(h.reread(&v1alpha1.Topic{}, "orders"), v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.pass(group)
+	h.wants(group, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonPolicyNotFound,
+		"spec.deadLetterPolicyRef: DeadLetterPolicy "+h.namespace+"/standard does not exist; create it, or correct the reference")
+	policy := &v1alpha1.DeadLetterPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: h.namespace, Name: "standard"}}
+	h.create(policy)
+	h.pass(group)
+	h.wants(group, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonPolicyNotReady, "DeadLetterPolicy "+h.namespace+"/standard is not ready; see its conditions")
+	h.pass(policy)
+	h.passUntil(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+}
+
+// reread is the object of that name in the team's namespace, as the API server has it.
+func (h *harness) reread(obj client.Object, name string) client.Object {
+	h.Helper()
+	h.must(h.live.Get(h.Context(), client.ObjectKey{Namespace: h.namespace, Name: name}, obj))
+	return obj
+}
+
+func TestGroupOnAnotherCluster(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.cluster()
+	h.readyTopic("orders")
+	other := h.cluster(func(c *v1alpha1.KafkaCluster) { c.Name += "-2" })
+	group := h.group("billing", func(group *v1alpha1.ConsumerGroup) { group.Spec.ClusterRef.Name = other.Name })
+	h.pass(group)
+	h.wantsStalled(group, v1alpha1.ReasonTopicNotFound,
+		fmt.Sprintf("spec.topics[0]: Topic %s/orders is on KafkaCluster %q, and this resource on %q; set spec.clusterRef to the same", h.namespace, h.namespace, other.Name))
+}
+
+func TestConsentAcrossNamespaces(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.cluster()
+	h.must(h.live.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		Name: h.namespace + "-finance", Labels: map[string]string{"team": "finance"},
+	}}))
+	topic := h.readyTopic("orders")
+	abroad := func(group *v1alpha1.ConsumerGroup) {
+		group.Namespace = h.namespace + "-finance"
+		group.Spec.Topics[0].Namespace = h.namespace
+	}
+	group := h.group("billing", abroad)
+	refused := "spec.topics[0]: Topic " + h.namespace + "/orders does not admit namespace \"" + group.Namespace +
+		"\"; its owner has to allow it in spec.allowedConsumers.namespaces"
+	h.pass(group)
+	h.wantsStalled(group, v1alpha1.ReasonNotAllowed, refused)
+
+	granted := kafka.Consume("User:billing", topic.Status.TopicName)
+	for name, test := range map[string]struct {
+		rule    v1alpha1.NamespaceRule
+		allowed bool
+	}{
+		"all":      {v1alpha1.NamespaceRule{From: v1alpha1.FromAll}, true},
+		"matching": {v1alpha1.NamespaceRule{From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "finance"}}}, true},
+		"others":   {v1alpha1.NamespaceRule{From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "hr"}}}, false},
+	} {
+		h.update(topic, func() { topic.Spec.AllowedConsumers.Namespaces = test.rule })
+		if test.allowed {
+			h.passUntil(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+			h.wantsBindings(topic.Status.TopicName, granted...)
+		} else {
+			h.pass(group)
+			h.wantsStalled(group, v1alpha1.ReasonNotAllowed, refused)
+		}
+		t.Log(name)
+	}
+	// Consent that is withdrawn takes the grant with it, and nothing else.
+	h.update(topic, func() { topic.Spec.AllowedConsumers.Namespaces = v1alpha1.NamespaceRule{From: v1alpha1.FromAll} })
+	h.passUntil(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.update(topic, func() { topic.Spec.AllowedConsumers.Namespaces = v1alpha1.NamespaceRule{From: v1alpha1.FromSame} })
+	h.pass(group)
+	h.wantsStalled(group, v1alpha1.ReasonNotAllowed, refused)
+	h.wantsBindings(topic.Status.TopicName)
+	h.wantsBindings(group.Status.GroupID, kafka.ReadGroup("User:billing", group.Status.GroupID)...)
+}
+
+func TestClusterAdmitsNamespaces(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	cluster := h.cluster(func(c *v1alpha1.KafkaCluster) {
+		c.Spec.Namespaces = v1alpha1.ClusterNamespaces{From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"kafka": "yes"}}}
+	})
+	topic := h.topic("orders")
+	h.pass(topic)
+	h.wantsStalled(topic, v1alpha1.ReasonNamespaceRefused,
+		fmt.Sprintf("KafkaCluster %q does not admit namespace %q: its labels do not match spec.namespaces.selector (kafka=yes)", cluster.Name, h.namespace))
+	var namespace corev1.Namespace
+	h.must(h.live.Get(t.Context(), client.ObjectKey{Name: h.namespace}, &namespace))
+	namespace.Labels["kafka"] = "yes"
+	h.must(h.live.Update(t.Context(), &namespace))
+	h.passUntil(topic, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+}
+
+// wantsLane compares a topic of a group's lane, once the broker shows it.
+func (h *harness) wantsLane(name string, partitions int32, config map[string]string) {
+	h.Helper()
+	admin := h.admin()
+	h.await(func() string {
+		got, err := admin.ObserveTopic(h.Context(), name)
+		if err != nil || !got.Exists {
+			return fmt.Sprintf("topic %s: %+v, %v", name, got, err)
+		}
+		return cmp.Diff(kafka.Topic{Name: name, ID: got.ID, Exists: true, Partitions: partitions, Replicas: got.Replicas, Config: config}, got)
+	})
+}
+
+func TestGroupLane(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.cluster(func(c *v1alpha1.KafkaCluster) {
+		c.Spec.Defaults.Config = v1alpha1.TopicConfig{"min.insync.replicas": "1", "retention.ms": "1", "cleanup.policy": "compact"}
+	})
+	wide := func(n int32) func(*v1alpha1.Topic) {
+		return func(topic *v1alpha1.Topic) { topic.Spec.Partitions = &n }
+	}
+	h.readyTopic("orders", wide(2))
+	payments := h.readyTopic("payments", wide(3))
+	policy := h.policy("standard", func(policy *v1alpha1.DeadLetterPolicy) {
+		policy.Spec.Retry.MaxAttempts = 3
+		policy.Spec.DeadLetter.Retention = metav1.Duration{Duration: time.Hour}
+	})
+	h.events.take()
+	group := h.readyGroup("billing", withPolicy, func(group *v1alpha1.ConsumerGroup) {
+		group.Spec.Topics = append(group.Spec.Topics, v1alpha1.TopicReference{Name: "payments"})
+	})
+	id := group.Status.GroupID
+	week := map[string]string{"retention.ms": "604800000", "cleanup.policy": "delete", "min.insync.replicas": "1"}
+	hour := map[string]string{"retention.ms": "3600000", "cleanup.policy": "delete", "min.insync.replicas": "1"}
+	lane := []string{deadletter.Failed(id), deadletter.Retry(id), deadletter.Wait(id, 1), deadletter.Wait(id, 2)}
+	for _, name := range lane {
+		h.wantsLane(name, 3, week)
+	}
+	h.wantsLane(deadletter.DLT(id), 3, hour)
+	if events := h.events.take(); len(events) != 1 || !strings.HasPrefix(events[0], "ConsumerGroup/billing DeadLetterTopicsChanged Apply: topic "+lane[0]+": created with 3 partitions") {
+		t.Errorf("events: %q", events)
+	}
+
+	// A wider source widens the lane; a source that leaves does not narrow it.
+	h.update(payments, func() { payments.Spec.Partitions = ptr(int32(4)) })
+	h.passUntil(payments, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.await(func() string {
+		h.pass(group)
+		if got, err := h.admin().ObserveTopic(t.Context(), lane[0]); err != nil || got.Partitions != 4 {
+			return fmt.Sprintf("the lane is %+v, %v", got, err)
+		}
+		return ""
+	})
+	h.update(group, func() { group.Spec.Topics = group.Spec.Topics[:1] })
+	h.passUntil(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+
+	// A shorter schedule leaves the wait topics, since records may be in them.
+	h.update(policy, func() { policy.Spec.Retry.MaxAttempts = 2 })
+	h.pass(policy)
+	h.pass(group)
+	if group.Status.DeadLetters.WaitTopics != 2 {
+		t.Errorf("status.deadLetters.waitTopics is %d", group.Status.DeadLetters.WaitTopics)
+	}
+	h.update(policy, func() { policy.Spec.Retry.MaxAttempts = 4 })
+	h.pass(policy)
+	h.passUntil(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.wantsLane(deadletter.Wait(id, 3), 4, week)
+
+	// Records are never kept shorter than it takes to retry them, but longer
+	// where somebody wants that; of dead letters the policy says it.
+	admin := h.admin()
+	for name, retention := range map[string]string{lane[0]: "1000", lane[1]: "-1", deadletter.DLT(id): "-1"} {
+		h.must(admin.ApplyTopic(t.Context(), name, []kafka.Change{{Kind: kafka.SetConfig, Key: "retention.ms", Value: retention}}))
+	}
+	h.await(func() string {
+		h.pass(group)
+		got, err := admin.ObserveTopics(t.Context(), []string{lane[0], lane[1], deadletter.DLT(id)})
+		if err != nil {
+			return err.Error()
+		}
+		return cmp.Diff([]string{"604800000", "-1", "3600000"}, []string{
+			got[lane[0]].Config["retention.ms"], got[lane[1]].Config["retention.ms"], got[deadletter.DLT(id)].Config["retention.ms"],
+		})
+	})
+
+	// Without a policy the lane stays, and is nobody's business.
+	h.update(group, func() { group.Spec.DeadLetterPolicyRef = nil })
+	h.passUntil(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	if group.Status.DeadLetters != nil {
+		t.Errorf("status.deadLetters is %+v", group.Status.DeadLetters)
+	}
+	h.wantsBindings(deadletter.Failed(id))
+	h.wantsLane(deadletter.Failed(id), 4, week)
+}
+
+func TestLonger(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		one, other string
+		want       bool
+	}{
+		{"-1", "604800000", true}, {"604800000", "-1", false}, {"604800001", "604800000", true},
+		{"604800000", "604800000", false}, {"", "604800000", false}, {"-1", "-1", false},
+	} {
+		if got := longer(test.one, test.other); got != test.want {
+			t.Errorf("longer(%q, %q) = %t", test.one, test.other, got)
+		}
+	}
+}
+
+// produce writes n records with this time into a topic.
+func (h *harness) produce(topic string, n int, at time.Time) {
+	h.Helper()
+	producer := h.kafka.Client(h.T, h.kafka.Admin)
+	for range n {
+		h.must(producer.ProduceSync(h.Context(), &kgo.Record{Topic: topic, Value: []byte("x"), Timestamp: at}).FirstErr())
+	}
+}
+
+// commit commits that a group has read so many records of a topic's partition 0.
+func (h *harness) commit(group, topic string, offset int64) {
+	h.Helper()
+	admin := kadm.NewClient(h.kafka.Client(h.T, h.kafka.Admin))
+	offsets := kadm.Offsets{}
+	offsets.AddOffset(topic, 0, offset, -1)
+	h.await(func() string {
+		ctx, cancel := context.WithTimeout(h.Context(), 5*time.Second)
+		defer cancel()
+		if err := admin.CommitAllOffsets(ctx, group, offsets); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+}
+
+func one(topic *v1alpha1.Topic) { topic.Spec.Partitions = ptr(int32(1)) }
+
+func TestGroupDeadLetters(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.cluster()
+	h.readyTopic("orders", one)
+	policy := h.policy("standard")
+	h.wants(policy, v1alpha1.ConditionDeadLettersPresent, metav1.ConditionFalse, v1alpha1.ReasonNoDeadLetters, "")
+	group := h.group("billing", withPolicy)
+	h.pass(policy)
+	h.wants(policy, v1alpha1.ConditionDeadLettersPresent, metav1.ConditionUnknown, v1alpha1.ReasonDeadLettersUnknown, "not been counted yet")
+	h.passUntil(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.pass(policy)
+	h.wants(policy, v1alpha1.ConditionDeadLettersPresent, metav1.ConditionFalse, v1alpha1.ReasonNoDeadLetters, "")
+	h.produce(group.Status.DeadLetters.Topic, 3, time.Now())
+	h.pass(group)
+	if depth := group.Status.DeadLetters.Depth; depth == nil || *depth != 3 {
+		t.Errorf("status.deadLetters.depth is %v", depth)
+	}
+	h.pass(policy)
+	h.wants(policy, v1alpha1.ConditionDeadLettersPresent, metav1.ConditionTrue, v1alpha1.ReasonDeadLetters, "see status.deadLetters of the ConsumerGroups")
+	if policy.Status.ConsumerGroups != 1 || policy.Status.DeadLetters == nil || *policy.Status.DeadLetters != 3 {
+		t.Errorf("status is %+v", policy.Status)
+	}
+}
+
+func TestGroupLagging(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		objective v1alpha1.LagObjective
+		reason    string
+		message   string
+	}{
+		"by time": {
+			v1alpha1.LagObjective{MaxTime: &metav1.Duration{Duration: time.Minute}},
+			v1alpha1.ReasonTimeLag, "records older than 1m0s (lag.maxTime) are unread",
+		},
+		"by records": {
+			v1alpha1.LagObjective{MaxRecords: ptr(int64(2))},
+			v1alpha1.ReasonRecordLag, "more records are unread than lag.maxRecords allows",
+		},
+		"by records for a while": {
+			v1alpha1.LagObjective{MaxRecords: ptr(int64(2)), For: &metav1.Duration{Duration: 300 * time.Millisecond}},
+			v1alpha1.ReasonRecordLag, "more records are unread than lag.maxRecords allows",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			h.cluster()
+			topic := h.readyTopic("orders", one)
+			group := h.readyGroup("billing", func(group *v1alpha1.ConsumerGroup) { group.Spec.Lag = test.objective })
+			h.wants(group, v1alpha1.ConditionLagging, metav1.ConditionFalse, v1alpha1.ReasonWithinObjective, "the group keeps up with its objective")
+
+			h.produce(topic.Status.TopicName, 3, time.Now().Add(-time.Hour))
+			h.passUntil(group, v1alpha1.ConditionLagging, test.reason)
+			h.wants(group, v1alpha1.ConditionLagging, metav1.ConditionTrue, test.reason, test.message+"; no client has used the group yet")
+			h.wantsReady(group) // a slow reader does not make the contract less in effect
+			if lag := group.Status.Lag; lag == nil || lag.Records != 3 || group.Status.Worst == nil || group.Status.Worst.Topic != topic.Status.TopicName {
+				t.Errorf("status says %+v, worst %+v", lag, group.Status.Worst)
+			}
+
+			h.commit(group.Status.GroupID, topic.Status.TopicName, 0)
+			h.await(func() string {
+				h.pass(group)
+				if message := h.condition(group, v1alpha1.ConditionLagging).Message; message != test.message+"; the group has no members: its consumers are not running" {
+					return message
+				}
+				return ""
+			})
+			h.commit(group.Status.GroupID, topic.Status.TopicName, 3)
+			h.passUntil(group, v1alpha1.ConditionLagging, v1alpha1.ReasonWithinObjective)
+		})
+	}
+}
+
+func TestGroupLagUnknown(t *testing.T) {
+	t.Parallel()
+	gated, gate := gate(t)
+	h := newHarnessOn(t, gated)
+	h.cluster()
+	h.readyTopic("orders", one)
+	group := h.group("billing", func(group *v1alpha1.ConsumerGroup) { group.Spec.Lag.MaxRecords = ptr(int64(1)) })
+	h.passUntil(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	gate.Cut()
+	h.passUntil(group, v1alpha1.ConditionLagging, v1alpha1.ReasonLagUnknown)
+	h.wants(group, v1alpha1.ConditionReady, metav1.ConditionFalse, kafka.Unreachable, "")
+	h.must(gate.Restore())
+	h.passUntil(group, v1alpha1.ConditionLagging, v1alpha1.ReasonWithinObjective)
+	h.wantsReady(group)
+}
+
+func TestGroupAlerts(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.cluster()
+	h.readyTopic("orders")
+	rule := func() *monitoringv1.PrometheusRule {
+		t.Helper()
+		var rule monitoringv1.PrometheusRule
+		err := h.live.Get(t.Context(), client.ObjectKey{Namespace: h.namespace, Name: "weir-billing"}, &rule)
+		h.must(client.IgnoreNotFound(err))
+		if err != nil {
+			return nil
+		}
+		return &rule
+	}
+	h.set.ruleKind.present.Store(false)
+	group := h.readyGroup("billing")
+	h.update(group, func() { group.Spec.Lag.MaxRecords = ptr(int64(5)) })
+	h.passUntil(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	if rule() != nil {
+		t.Error("there is a PrometheusRule, though the API server is said to have no such kind")
+	}
+
+	h.set.ruleKind.look()
+	h.pass(group)
+	h.await(func() string {
+		if rule() == nil {
+			return "there is no PrometheusRule"
+		}
+		return ""
+	})
+	for what, change := range map[string]func(){
+		"alerts.enabled is false": func() { group.Spec.Alerts.Enabled = ptr(false) },
+		"there is no objective":   func() { group.Spec.Lag, group.Spec.Alerts.Enabled = v1alpha1.LagObjective{}, nil },
+	} {
+		h.update(group, change)
+		h.await(func() string { // the cache may not know the rule yet
+			h.pass(group)
+			if rule() != nil {
+				return "there is a PrometheusRule, though " + what
+			}
+			return ""
+		})
+		h.update(group, func() { group.Spec.Lag.MaxRecords, group.Spec.Alerts.Enabled = ptr(int64(5)), nil })
+		h.await(func() string {
+			h.pass(group)
+			if rule() == nil {
+				return "there is no PrometheusRule again"
+			}
+			return ""
+		})
+	}
+
+	// A stranger's rule of that name is left alone.
+	stranger := &monitoringv1.PrometheusRule{ObjectMeta: metav1.ObjectMeta{Namespace: h.namespace, Name: "weir-other"}}
+	h.must(h.live.Create(t.Context(), stranger))
+	other := h.group("other", func(group *v1alpha1.ConsumerGroup) { group.Spec.Lag.MaxRecords = ptr(int64(5)) })
+	h.await(func() string {
+		h.pass(other)
+		if got := h.condition(other, v1alpha1.ConditionStalled); got.Reason != v1alpha1.ReasonNameConflict {
+			return fmt.Sprintf("Stalled is %q: %s", got.Reason, got.Message)
+		}
+		return ""
+	})
+	h.wantsStalled(other, v1alpha1.ReasonNameConflict, "PrometheusRule "+h.namespace+"/weir-other exists and is not Weir's; delete or rename it")
+}
+
+func TestSuspendedGroupIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.cluster()
+	h.readyTopic("orders")
+	group := h.readyGroup("billing")
+	id := group.Status.GroupID
+	h.update(group, func() { group.Spec.Suspend, group.Spec.Principal = true, "User:other" })
+	h.pass(group)
+	h.wants(group, v1alpha1.ConditionReady, metav1.ConditionUnknown, v1alpha1.ReasonSuspended, "nothing is touched")
+	h.wantsBindings(id, kafka.ReadGroup("User:billing", id)...)
+	h.delete(group)
+	h.wantsGone(group)
+	h.wantsBindings(id, kafka.ReadGroup("User:billing", id)...)
+}
