@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/weir-dev/weir/test/env/kubelet"
@@ -21,7 +20,6 @@ type chaos struct {
 	seed    uint64
 	kills   int
 
-	once   sync.Once
 	cancel context.CancelFunc
 	done   chan struct{}
 	killed map[string]int // by what it is; read after done

@@ -11,7 +11,7 @@ import (
 func (d *demo) ending(ctx context.Context) error {
 	if d.chaos != nil {
 		stop := d.shop.sell(ctx, 2*time.Millisecond)
-		defer stop()
+		defer func() { _, _ = stop() }() // where something else went wrong
 		if err := d.chaos.wait(ctx); err != nil {
 			return err
 		}

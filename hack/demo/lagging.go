@@ -18,7 +18,7 @@ func (d *demo) lagging(ctx context.Context) error {
 	}
 	began := time.Now()
 	stop := d.shop.sell(ctx, 100*time.Millisecond)
-	defer stop()
+	defer func() { _, _ = stop() }() // where something else went wrong
 	if err := d.wait(ctx, "--for=condition=Lagging -n finance consumergroup/billing"); err != nil {
 		return err
 	}

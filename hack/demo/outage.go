@@ -10,7 +10,7 @@ import (
 func (d *demo) outage(ctx context.Context) error {
 	const least = 5 * time.Second
 	stop := d.shop.sell(ctx, 10*time.Millisecond)
-	defer stop()
+	defer func() { _, _ = stop() }() // where something else went wrong
 	d.say("The shop goes on selling, and nobody reaches Kafka any more:")
 	d.parts.gate.Cut()
 	began := time.Now()

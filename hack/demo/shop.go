@@ -145,7 +145,7 @@ func placeOne(ctx context.Context, connection *pgx.Conn, o order) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback(context.WithoutCancel(ctx)) // of a transaction that was not committed
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // nothing to do once it has ended
 	var number int64
 	if err := tx.QueryRow(ctx, countOrder, o.customer).Scan(&number); err != nil {
 		return err
