@@ -20,7 +20,7 @@ type chaos struct {
 	seed    uint64
 	kills   int
 
-	cancel context.CancelFunc
+	cancel context.CancelFunc // nil before start
 	done   chan struct{}
 	killed map[string]int // by what it is; read after done
 }
@@ -28,7 +28,7 @@ type chaos struct {
 func newChaos(t *teller, k *kubelet.Kubelet, kills int, seed uint64) *chaos {
 	return &chaos{
 		teller: t, kubelet: k, random: rand.New(rand.NewPCG(seed, seed)), seed: seed, kills: kills,
-		cancel: func() {}, done: make(chan struct{}), killed: map[string]int{},
+		done: make(chan struct{}), killed: map[string]int{},
 	}
 }
 
@@ -86,8 +86,13 @@ func (c *chaos) wait(ctx context.Context) error {
 	}
 }
 
-// stop ends the killing.
-func (c *chaos) stop() { c.cancel() }
+// stop ends the killing, if it has begun.
+func (c *chaos) stop() {
+	if c.cancel != nil {
+		c.cancel()
+		<-c.done
+	}
+}
 
 // summary says who was killed how often. Call it after wait.
 func (c *chaos) summary() string {
