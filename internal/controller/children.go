@@ -25,6 +25,9 @@ const (
 	// managedByLabel restricts the cache to children of Weir.
 	managedByLabel = "app.kubernetes.io/managed-by"
 	managedByWeir  = "weir"
+
+	// reasonRejected: Kubernetes refuses a child, by what its owner says of it.
+	reasonRejected = "RejectedByKubernetes"
 )
 
 // children applies the objects that Weir renders.
@@ -73,7 +76,11 @@ func (c children) apply(ctx context.Context, owner client.Object, desired, exist
 			return nil
 		}
 	}
-	if err := c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(child), fieldOwner, client.ForceOwnership); err != nil {
+	err = c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(child), fieldOwner, client.ForceOwnership)
+	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
+		return stall(reasonRejected, "Kubernetes refuses what this resource asks for: %v", err)
+	}
+	if err != nil {
 		return fmt.Errorf("applying %s %s: %w", gvk.Kind, client.ObjectKeyFromObject(desired), err)
 	}
 	return nil

@@ -105,6 +105,9 @@ func judgeRetryWorker(states []podState[config.RetryState]) error {
 			return wait(v1alpha1.ReasonProgressing, "%v", one.err)
 		}
 	}
+	if len(states) > 0 {
+		return wait(v1alpha1.ReasonProgressing, "the worker is starting")
+	}
 	return wait(v1alpha1.ReasonProgressing, "waiting for the worker's pod")
 }
 
@@ -131,15 +134,14 @@ func (r *KafkaClusterReconciler) retryGroups(ctx context.Context, cluster *v1alp
 		if client.IgnoreNotFound(err) != nil {
 			return nil, err
 		}
-		old, had := previous[group.Status.GroupID]
-		switch {
-		case err == nil && wasReady(&policy):
-			groups = append(groups, retryGroup(group, &policy))
-		case had:
-			// A policy that is gone, suspended, refused or not looked at yet:
-			// records move on by the last one in effect.
-			old.Waits = int(group.Status.DeadLetters.WaitTopics)
-			groups = append(groups, old)
+		told, had := previous[group.Status.GroupID]
+		// A policy that is gone, suspended, refused or not looked at yet leaves
+		// it at what the worker has been told last.
+		if err == nil && wasReady(&policy) {
+			told, had = retryGroup(group, &policy, told.Waits), true
+		}
+		if had {
+			groups = append(groups, told)
 		}
 	}
 	slices.SortFunc(groups, func(a, b config.RetryGroup) int { return strings.Compare(a.Group, b.Group) })

@@ -30,8 +30,9 @@ func retrySecret(cluster *v1alpha1.KafkaCluster) (name, field string) {
 	}
 }
 
-// retryGroup is what the worker has to know of a group and its policy.
-func retryGroup(group *v1alpha1.ConsumerGroup, policy *v1alpha1.DeadLetterPolicy) config.RetryGroup {
+// retryGroup is what the worker has to know of a group and its policy. Waits is
+// the number of wait topics that it has been told of before.
+func retryGroup(group *v1alpha1.ConsumerGroup, policy *v1alpha1.DeadLetterPolicy, waits int) config.RetryGroup {
 	result := config.RetryGroup{
 		Name:            group.Namespace + "/" + group.Name,
 		Group:           group.Status.GroupID,
@@ -43,8 +44,9 @@ func retryGroup(group *v1alpha1.ConsumerGroup, policy *v1alpha1.DeadLetterPolicy
 	for _, delay := range policy.Status.Schedule {
 		result.Delays = append(result.Delays, config.Duration(delay.Duration))
 	}
-	// The wait topics of a longer schedule may not exist yet.
-	result.Waits = max(result.Waits, len(result.Delays))
+	// The wait topics of a longer schedule may not exist yet, and those of a
+	// shorter one may still hold records.
+	result.Waits = max(result.Waits, len(result.Delays), waits)
 	if policy.Spec.Retry.MaxElapsed != nil {
 		result.MaxElapsed = config.Duration(policy.Spec.Retry.MaxElapsed.Duration)
 	}
