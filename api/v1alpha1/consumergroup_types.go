@@ -101,7 +101,7 @@ type LagObjective struct {
 	// MaxRecords is the number of unread records that the group may not exceed,
 	// over all partitions: 100000.
 	// +optional
-	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Minimum=1
 	MaxRecords *int64 `json:"maxRecords,omitempty"`
 	// For is how long the objective must be missed before Lagging turns True, up
 	// to 24h: 5m. Absent means at once.
