@@ -1,0 +1,230 @@
+package controller
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/kafka"
+	"github.com/weir-dev/weir/internal/relay/config"
+)
+
+// The pods in these tables: of the config that is rendered now, or of an older one.
+type pods = []podState[config.OutboxState]
+
+func says(current bool, state config.OutboxState) podState[config.OutboxState] {
+	return podState[config.OutboxState]{pod: "worker", current: current, state: &state}
+}
+
+func failing(reason string) config.OutboxState {
+	return config.OutboxState{
+		Phase: config.Failing, PendingRows: 5, OldestPendingSeconds: -1,
+		Problem: &config.Problem{Reason: reason, Message: "cure it"},
+	}
+}
+
+func TestJudgeRelay(t *testing.T) {
+	t.Parallel()
+	active := config.OutboxState{Phase: config.Active, OldestPendingSeconds: -1}
+	idle := func(phase string) config.OutboxState {
+		return config.OutboxState{Phase: phase, PendingRows: -1, OldestPendingSeconds: -1}
+	}
+	const handover = "; the worker of the previous spec goes on publishing"
+	for name, test := range map[string]struct {
+		replicas *int32
+		pods     pods
+		want     error // nil: Ready
+	}{
+		"publishing":                      {pods: pods{says(true, active)}},
+		"publishing beside a standby":     {pods: pods{says(true, idle(config.Standby)), says(true, active)}},
+		"publishing beside a failing one": {pods: pods{says(true, failing("KafkaUnauthorized")), says(true, active)}},
+		"scaled to zero": {
+			replicas: ptr(int32(0)), pods: pods{says(true, active)},
+			want: wait("ScaledToZero", "spec.replicas is 0: rows wait in the table until it is raised"),
+		},
+		"no pod":          {want: progress("waiting for the worker's pod")},
+		"starting":        {pods: pods{says(true, idle(config.Starting))}, want: progress("the worker is starting")},
+		"standing by":     {pods: pods{says(true, idle(config.Standby))}, want: progress("the worker is starting")},
+		"an unknown word": {pods: pods{says(true, idle("Dreaming"))}, want: progress("the worker is starting")},
+		"silent": {
+			pods: pods{{pod: "worker", current: true, err: errors.New("pod worker does not answer")}},
+			want: progress("waiting for the worker: pod worker does not answer"),
+		},
+		"handing over": {
+			pods: pods{says(true, idle(config.Standby)), says(false, active)},
+			want: progress("the worker is being replaced by one with the new spec; the old one goes on publishing"),
+		},
+		"the new one cannot": {
+			pods: pods{says(true, failing("TableNotFound")), says(false, active)},
+			want: &halt{kind: stalled, reason: "TableNotFound", message: "cure it" + handover},
+		},
+		"the new one cannot for now": {
+			pods: pods{says(true, failing("DatabaseUnreachable")), says(false, active)},
+			want: &halt{kind: progressing, reason: "DatabaseUnreachable", message: "cure it" + handover},
+		},
+		"only the old one cannot": {
+			pods: pods{says(true, active), says(false, failing("TableNotFound"))},
+		},
+		"the old one cannot, the new one is starting": {
+			pods: pods{says(true, idle(config.Starting)), says(false, failing("TableNotFound"))},
+			want: progress("the worker is starting"),
+		},
+		"refused": {
+			pods: pods{says(true, failing("PrivilegeMissing"))},
+			want: &halt{kind: stalled, reason: "PrivilegeMissing", message: "cure it"},
+		},
+		"an outage": {
+			pods: pods{says(true, failing("KafkaUnreachable"))},
+			want: &halt{kind: progressing, reason: "KafkaUnreachable", message: "cure it"},
+		},
+		"too few replicas in sync": {
+			pods: pods{says(true, failing("NotAcknowledged"))},
+			want: &halt{kind: progressing, reason: "NotAcknowledged", message: "cure it"},
+		},
+		"a reason that the API server would refuse": {
+			pods: pods{says(true, failing("no such thing!"))},
+			want: &halt{kind: stalled, reason: "WorkerFailing", message: "cure it"},
+		},
+		"failing without a word": {
+			pods: pods{says(true, config.OutboxState{Phase: config.Failing})},
+			want: progress("the worker is starting"),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			relay := &v1alpha1.OutboxRelay{}
+			relay.Status.Workload = &v1alpha1.WorkloadStatus{Replicas: *defaulted(test.replicas, 1)}
+			got := judgeRelay(relay, test.pods)
+			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(halt{})); diff != "" {
+				t.Errorf("verdict (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRelayNumbers(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC)
+	unknown := metav1.Condition{Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonBacklogUnknown, Message: "no worker has told yet how many rows wait"}
+	keepingUp := metav1.Condition{Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonKeepingUp, Message: "rows are published as they come"}
+	for name, test := range map[string]struct {
+		createdAt  string
+		pods       pods
+		want       v1alpha1.OutboxRelayStatus
+		backlogged metav1.Condition
+	}{
+		"nobody tells": {backlogged: unknown},
+		"a standby does not know": {
+			pods:       pods{says(true, config.OutboxState{Phase: config.Standby, PendingRows: -1, OldestPendingSeconds: -1})},
+			backlogged: unknown,
+		},
+		"an active one before it has counted": {
+			pods:       pods{says(true, config.OutboxState{Phase: config.Active, PendingRows: -1, OldestPendingSeconds: -1})},
+			backlogged: unknown,
+		},
+		"publishing": {
+			createdAt: "created_at",
+			pods:      pods{says(true, config.OutboxState{Phase: config.Active, PendingRows: 12345, OldestPendingSeconds: 59.6, LastPublished: at})},
+			want: v1alpha1.OutboxRelayStatus{
+				PendingRows: ptr(int64(12000)), OldestPendingSeconds: ptr(int64(60)), LastPublishedTime: ptr(metav1.NewTime(at.Truncate(time.Second))),
+			},
+			backlogged: keepingUp,
+		},
+		"ages without their column are not known": {
+			pods:       pods{says(true, config.OutboxState{Phase: config.Active, OldestPendingSeconds: 0})},
+			want:       v1alpha1.OutboxRelayStatus{PendingRows: ptr(int64(0))},
+			backlogged: keepingUp,
+		},
+		"falling behind": {
+			createdAt: "created_at",
+			pods:      pods{says(true, config.OutboxState{Phase: config.Active, PendingRows: 7, OldestPendingSeconds: 61})},
+			want:      v1alpha1.OutboxRelayStatus{PendingRows: ptr(int64(7)), OldestPendingSeconds: ptr(int64(61))},
+			backlogged: metav1.Condition{
+				Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonRowsWaiting, Message: "the oldest row in public.outbox has waited for more than 1m0s",
+			},
+		},
+		"an outage": {
+			pods: pods{says(true, failing("KafkaUnreachable"))},
+			want: v1alpha1.OutboxRelayStatus{PendingRows: ptr(int64(5))},
+			backlogged: metav1.Condition{
+				Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonRowsWaiting, Message: "rows wait in public.outbox: cure it",
+			},
+		},
+		"an outage while no rows wait": {
+			pods: pods{says(true, config.OutboxState{
+				Phase: config.Failing, OldestPendingSeconds: -1, Problem: &config.Problem{Reason: "KafkaUnreachable", Message: "cure it"},
+			})},
+			want:       v1alpha1.OutboxRelayStatus{PendingRows: ptr(int64(0))},
+			backlogged: unknown,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			relay := &v1alpha1.OutboxRelay{}
+			relay.Spec.Outbox.Table, relay.Spec.Outbox.Columns.CreatedAt = "public.outbox", test.createdAt
+			_ = judgeRelay(relay, test.pods) // TestJudgeRelay looks at the verdict
+			test.backlogged.Type = v1alpha1.ConditionBacklogged
+			ignore := cmpopts.IgnoreFields(metav1.Condition{}, "LastTransitionTime")
+			if diff := cmp.Diff(test.backlogged, *meta.FindStatusCondition(relay.Status.Conditions, v1alpha1.ConditionBacklogged), ignore); diff != "" {
+				t.Errorf("condition (-want +got):\n%s", diff)
+			}
+			relay.Status.Conditions = nil
+			if diff := cmp.Diff(test.want, relay.Status); diff != "" {
+				t.Errorf("numbers (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Where only the operator cannot reach Kafka, the worker knows better, as long
+// as it has the spec of now.
+func TestWeigh(t *testing.T) {
+	t.Parallel()
+	verdict := progress("the worker's word")
+	unreachable := kafkaHalt(&kafka.Error{Class: kafka.Transient, Reason: kafka.Unreachable, Message: "no broker answers"})
+	notReady := wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster is not ready")
+	broken := wait(v1alpha1.ReasonTopicNotFound, "no Topic")
+	api := errors.New("the API server is away")
+	for name, test := range map[string]struct {
+		rolled  int64
+		rollErr error
+		want    error
+	}{
+		"rolled":                                {3, nil, verdict},
+		"Kafka unreachable":                     {3, unreachable, verdict},
+		"the cluster not ready":                 {3, notReady, verdict},
+		"Kafka unreachable, another spec":       {2, unreachable, unreachable},
+		"the cluster not ready, another spec":   {2, notReady, notReady},
+		"a broken reference":                    {3, broken, broken},
+		"the API server":                        {3, api, api},
+		"a Deployment that does not say":        {-1, unreachable, unreachable},
+		"a Deployment that says something else": {0, unreachable, unreachable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			relay := &v1alpha1.OutboxRelay{ObjectMeta: metav1.ObjectMeta{Generation: 3}}
+			deployment := worker{generation: test.rolled, component: "outbox"}.deployment()
+			if test.rolled < 0 {
+				deployment.Annotations[generationAnnotation] = "yes"
+			}
+			if got := weigh(relay, deployment, test.rollErr, verdict); !errors.Is(got, test.want) {
+				t.Errorf("got %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestRoundCount(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int64]int64{0: 0, 7: 7, 999: 999, 1000: 1000, 1049: 1000, 1999: 1900, 12345: 12000, 999999: 990000, 1<<62 + 1: 4600000000000000000} {
+		if got := roundCount(n); got != want {
+			t.Errorf("roundCount(%d) = %d, want %d", n, got, want)
+		}
+	}
+}
