@@ -191,6 +191,7 @@ func (e *Engine) await(ctx context.Context, f *flight, items []Item) error {
 	defer tick.Stop()
 	stopping := ctx.Done()
 	var drained <-chan time.Time
+	answered := false
 	for {
 		select {
 		case <-f.done:
@@ -205,21 +206,26 @@ func (e *Engine) await(ctx context.Context, f *flight, items []Item) error {
 				return fmt.Errorf("with records in flight: %w", err)
 			}
 			if n := f.acknowledged(); n < len(items) && f.idle() > stallAfter {
-				e.reportStall(context.WithoutCancel(ctx), items[n].Record)
+				answered = e.reportStall(context.WithoutCancel(ctx), items[n].Record, answered)
 			}
 		}
 	}
 }
 
-// reportStall says why nothing is acknowledged. Records stay in flight: the
-// producer goes on trying, in order.
-func (e *Engine) reportStall(ctx context.Context, record *kgo.Record) {
-	problem := e.Sink.Diagnose(ctx, record)
-	if problem == nil {
-		problem = &Problem{Reason: "NotAcknowledged", Message: "the brokers answer, but do not acknowledge records; " +
-			"check that enough replicas of the topic are in sync (min.insync.replicas)"}
+// reportStall says why nothing is acknowledged, and whether the brokers answer
+// nevertheless. Records stay in flight: the producer goes on trying, in order.
+// Brokers that did not answer the last time may just be back, and are given
+// until the next look.
+func (e *Engine) reportStall(ctx context.Context, record *kgo.Record, answered bool) bool {
+	if problem := e.Sink.Diagnose(ctx, record); problem != nil {
+		e.tell(problem)
+		return false
 	}
-	e.tell(problem)
+	if answered {
+		e.tell(&Problem{Reason: "NotAcknowledged", Message: "the brokers answer, but do not acknowledge records; " +
+			"check that enough replicas of the topic are in sync (min.insync.replicas)"})
+	}
+	return true
 }
 
 // settle has a deadline of its own, so that what was acknowledged is settled

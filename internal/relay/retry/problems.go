@@ -33,20 +33,24 @@ func newProblems(health *relay.Health, metrics *metrics) *problems {
 	return &problems{health: health, metrics: metrics, byPart: map[string]*relay.Problem{}}
 }
 
-// report notes what troubles a part; nil means nothing (any more).
-func (p *problems) report(part string, problem *relay.Problem) {
+// report notes what troubles a part; nil means nothing (any more). It returns
+// whether that is news, for a log that says a thing once.
+func (p *problems) report(part string, problem *relay.Problem) (news bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	known, had := p.byPart[part]
 	if problem == nil {
-		if _, had := p.byPart[part]; !had {
-			return
+		if !had {
+			return false
 		}
 		delete(p.byPart, part)
-	} else {
-		p.byPart[part] = problem
-		p.metrics.failures.WithLabelValues(problem.Reason).Inc()
+		p.tell()
+		return true
 	}
+	p.byPart[part] = problem
+	p.metrics.failures.WithLabelValues(problem.Reason).Inc()
 	p.tell()
+	return !had || known.Reason != problem.Reason || known.Message != problem.Message
 }
 
 // enter begins a phase; problems that lasted until now still do.

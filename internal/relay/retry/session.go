@@ -172,8 +172,9 @@ func (s *session) poll(ctx context.Context) {
 func (s *session) fetchFailed(failed kgo.FetchError) {
 	if group, ok := errors.AsType[*kgo.ErrGroupSession](failed.Err); ok {
 		problem := explainGroup(s.sink, group.Err)
-		s.log.Warn("not a member of the consumer group", "reason", problem.Reason, "message", problem.Message)
-		s.problems.report(partGroup, problem)
+		if s.problems.report(partGroup, problem) {
+			s.log.Warn("not a member of the consumer group", "reason", problem.Reason, "message", problem.Message)
+		}
 		return
 	}
 	level := slog.LevelDebug // what keeps the worker from a topic is the checker's to tell
