@@ -64,7 +64,7 @@ func (r *ConsumerGroupReconciler) lane(ctx context.Context, before, group *v1alp
 		if failures[i] != nil {
 			return ensured{}, nil
 		}
-		return ensureTopic(ctx, connection, laneTopic(names[i], width, cluster, policy, found[i]), found[i])
+		return ensureTopic(ctx, connection, laneTopic(names[i], width, largestRecord(cluster, sources), cluster, policy, found[i]), found[i])
 	})
 	var changed []string
 	for i, name := range names {
@@ -95,9 +95,10 @@ func atOnce[T any](names []string, do func(int) (T, error)) ([]T, []error) {
 }
 
 // laneTopic is what a topic of a lane is like, given what it was found like.
+// Largest is its limit for a record, in bytes.
 // The dead letter topic keeps records as long as the policy says. The others,
 // and under a suspended policy that one too, may keep them longer than asked.
-func laneTopic(name string, width int32, cluster *v1alpha1.KafkaCluster, policy *v1alpha1.DeadLetterPolicy, found kafka.Topic) kafka.TopicSpec {
+func laneTopic(name string, width int32, largest int64, cluster *v1alpha1.KafkaCluster, policy *v1alpha1.DeadLetterPolicy, found kafka.Topic) kafka.TopicSpec {
 	retention := laneRetention
 	deadLetters := strings.HasSuffix(name, deadletter.DLT(""))
 	if deadLetters {
@@ -110,11 +111,36 @@ func laneTopic(name string, width int32, cluster *v1alpha1.KafkaCluster, policy 
 	return kafka.TopicSpec{
 		Name:       name,
 		Partitions: width,
-		// Whatever the brokers' default is: compaction would lose records.
-		Config:          map[string]string{"retention.ms": keep, "cleanup.policy": "delete"},
+		Config: map[string]string{
+			"retention.ms": keep,
+			// Whatever the brokers' default is: compaction would lose records.
+			"cleanup.policy":    "delete",
+			"max.message.bytes": strconv.FormatInt(largest, 10),
+		},
 		DefaultReplicas: int16(orZero(cluster.Spec.Defaults.Replicas)),
 		DefaultConfig:   cluster.Spec.Defaults.Config,
 	}
+}
+
+const (
+	// brokerLimit is the brokers' message.max.bytes where nobody changed it.
+	brokerLimit = 1048588
+	// laneHeaders is more than the headers that a record gets on its way.
+	laneHeaders = 64 << 10
+)
+
+// largestRecord is how large a record of a lane may be, in bytes: the largest
+// of the sources, with the headers that it gets on its way.
+func largestRecord(cluster *v1alpha1.KafkaCluster, sources []*v1alpha1.Topic) int64 {
+	largest := int64(brokerLimit)
+	for _, source := range sources {
+		for _, config := range []v1alpha1.TopicConfig{source.Spec.Config, cluster.Spec.Defaults.Config} {
+			if limit, err := strconv.ParseInt(config["max.message.bytes"], 10, 64); err == nil {
+				largest = max(largest, limit)
+			}
+		}
+	}
+	return largest + laneHeaders
 }
 
 // longer says whether one retention.ms keeps records longer than another; −1 is

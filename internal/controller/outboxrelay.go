@@ -141,7 +141,7 @@ func topicsRouted(relay *v1alpha1.OutboxRelay) []reference {
 func relayBindings(relay *v1alpha1.OutboxRelay, topics []*v1alpha1.Topic) []kafka.Binding {
 	var bindings []kafka.Binding
 	for _, topic := range topics {
-		bindings = append(bindings, kafka.Produce(relay.Spec.Kafka.Principal, topic.Status.TopicName)...)
+		bindings = append(bindings, kafka.Publish(relay.Spec.Kafka.Principal, topic.Status.TopicName)...)
 	}
 	return bindings
 }

@@ -37,7 +37,7 @@ func TestRelay(t *testing.T) {
 	h.settled(relay)
 	h.wants(relay, v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonProgressing, "waiting for the worker's pod")
 	h.wants(relay, v1alpha1.ConditionBacklogged, metav1.ConditionUnknown, v1alpha1.ReasonBacklogUnknown, "")
-	h.wantsBindings(topic.Status.TopicName, kafka.Produce("User:shop-relay", topic.Status.TopicName)...)
+	h.wantsBindings(topic.Status.TopicName, kafka.Publish("User:shop-relay", topic.Status.TopicName)...)
 	if diff := cmp.Diff(&v1alpha1.WorkloadStatus{Name: "weir-outbox-orders", Replicas: 1}, relay.Status.Workload); diff != "" {
 		t.Errorf("status.workload (-want +got):\n%s", diff)
 	}
@@ -112,7 +112,7 @@ func TestRelayReferences(t *testing.T) {
 	h.pass(relay)
 	h.wantsReady(relay)
 	good := h.worker()
-	granted := kafka.Produce("User:shop-relay", topic.Status.TopicName)
+	granted := kafka.Publish("User:shop-relay", topic.Status.TopicName)
 
 	spec := *relay.Spec.DeepCopy()
 	for _, test := range []struct {
@@ -198,7 +198,7 @@ func TestRelayConsent(t *testing.T) {
 	h.update(topic, func() { topic.Spec.AllowedProducers.Namespaces.From = v1alpha1.FromAll })
 	h.settled(relay)
 	h.wants(relay, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonProgressing, "waiting for the worker's pod")
-	h.wantsBindings(topic.Status.TopicName, kafka.Produce("User:shop-relay", topic.Status.TopicName)...)
+	h.wantsBindings(topic.Status.TopicName, kafka.Publish("User:shop-relay", topic.Status.TopicName)...)
 	h.update(topic, func() { topic.Spec.AllowedProducers.Namespaces.From = v1alpha1.FromSame })
 	h.pass(relay)
 	h.wantsStalled(relay, v1alpha1.ReasonNotAllowed, refused)
@@ -257,7 +257,7 @@ func TestSuspendedRelayIsLeftAlone(t *testing.T) {
 	}
 	h.delete(relay)
 	h.wantsGone(relay)
-	h.wantsBindings(topic.Status.TopicName, kafka.Produce("User:shop-relay", topic.Status.TopicName)...)
+	h.wantsBindings(topic.Status.TopicName, kafka.Publish("User:shop-relay", topic.Status.TopicName)...)
 }
 
 // What somebody changes of a worker is put right; what others add is theirs.

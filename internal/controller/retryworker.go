@@ -203,11 +203,11 @@ func retryBindings(cluster *v1alpha1.KafkaCluster, groups []config.RetryGroup) [
 	bindings := kafka.ReadGroup(principal, retryConsumerGroup(cluster.Name))
 	for _, group := range groups {
 		bindings = append(bindings, kafka.Consume(principal, deadletter.Failed(group.Group))...)
-		bindings = append(bindings, kafka.Produce(principal, deadletter.Retry(group.Group))...)
-		bindings = append(bindings, kafka.Produce(principal, deadletter.DLT(group.Group))...)
+		bindings = append(bindings, kafka.Publish(principal, deadletter.Retry(group.Group))...)
+		bindings = append(bindings, kafka.Publish(principal, deadletter.DLT(group.Group))...)
 		for n := 1; n <= group.Waits; n++ {
 			bindings = append(bindings, kafka.Consume(principal, deadletter.Wait(group.Group, n))...)
-			bindings = append(bindings, kafka.Produce(principal, deadletter.Wait(group.Group, n))...)
+			bindings = append(bindings, kafka.Publish(principal, deadletter.Wait(group.Group, n))...)
 		}
 	}
 	return bindings

@@ -91,10 +91,10 @@ func TestRetryWorkerComesAndGoes(t *testing.T) {
 	}
 	h.wantsBindings(retryConsumerGroup(cluster.Name), kafka.ReadGroup("User:retry", retryConsumerGroup(cluster.Name))...)
 	h.wantsBindings(deadletter.Failed(id), append(kafka.Consume("User:retry", deadletter.Failed(id)), kafka.Produce("User:billing", deadletter.Failed(id))...)...)
-	h.wantsBindings(deadletter.Retry(id), append(kafka.Produce("User:retry", deadletter.Retry(id)), kafka.Consume("User:billing", deadletter.Retry(id))...)...)
-	h.wantsBindings(deadletter.DLT(id), kafka.Produce("User:retry", deadletter.DLT(id))...)
+	h.wantsBindings(deadletter.Retry(id), append(kafka.Publish("User:retry", deadletter.Retry(id)), kafka.Consume("User:billing", deadletter.Retry(id))...)...)
+	h.wantsBindings(deadletter.DLT(id), kafka.Publish("User:retry", deadletter.DLT(id))...)
 	for _, wait := range []string{deadletter.Wait(id, 1), deadletter.Wait(id, 2)} {
-		h.wantsBindings(wait, append(kafka.Produce("User:retry", wait), kafka.Consume("User:retry", wait)...)...)
+		h.wantsBindings(wait, append(kafka.Publish("User:retry", wait), kafka.Consume("User:retry", wait)...)...)
 	}
 
 	// A policy that has changed, and that Weir has not looked at yet, is not
