@@ -207,8 +207,8 @@ func TestGroupLane(t *testing.T) {
 		group.Spec.Topics = append(group.Spec.Topics, v1alpha1.TopicReference{Name: "payments"})
 	})
 	id := group.Status.GroupID
-	week := map[string]string{"retention.ms": "604800000", "cleanup.policy": "delete", "min.insync.replicas": "1"}
-	hour := map[string]string{"retention.ms": "3600000", "cleanup.policy": "delete", "min.insync.replicas": "1"}
+	week := map[string]string{"retention.ms": "604800000", "cleanup.policy": "delete", "max.message.bytes": "1114124", "min.insync.replicas": "1"}
+	hour := map[string]string{"retention.ms": "3600000", "cleanup.policy": "delete", "max.message.bytes": "1114124", "min.insync.replicas": "1"}
 	lane := []string{deadletter.Failed(id), deadletter.Retry(id), deadletter.Wait(id, 1), deadletter.Wait(id, 2)}
 	for _, name := range lane {
 		h.wantsLane(name, 3, week)

@@ -25,6 +25,8 @@ const (
 	OperationRead     = "READ"
 	OperationWrite    = "WRITE"
 	OperationDescribe = "DESCRIBE"
+
+	OperationDescribeConfigs = "DESCRIBE_CONFIGS"
 )
 
 // Binding is an ACL binding that allows; Weir makes no others. It is comparable.
@@ -110,6 +112,13 @@ func Produce(principal, topic string) []Binding {
 		{principal, "*", OperationWrite, ResourceTopic, PatternLiteral, topic},
 		{principal, "*", OperationDescribe, ResourceTopic, PatternLiteral, topic},
 	}
+}
+
+// Publish returns what one of Weir's workers needs to write to a topic: Produce,
+// and DESCRIBE_CONFIGS, so that it knows how large a record may be.
+func Publish(principal, topic string) []Binding {
+	return append(Produce(principal, topic),
+		Binding{principal, "*", OperationDescribeConfigs, ResourceTopic, PatternLiteral, topic})
 }
 
 // ProduceTransactional returns what a transactional producer needs besides
