@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -16,14 +15,11 @@ import (
 type base struct {
 	granter
 	clusters *clusters
-	events   events.EventRecorder
 }
 
-// event tells of an effect or a transition on obj. Action is what Weir did, in
-// one CamelCase word.
+// event tells of an effect on obj. Action is what Weir did, in one CamelCase word.
 func (b base) event(obj client.Object, reason, action, format string, args ...any) {
-	const most = 1024 // what the API server accepts
-	b.events.Eventf(obj, nil, corev1.EventTypeNormal, reason, action, "%s", truncate(fmt.Sprintf(format, args...), most))
+	b.events.Eventf(obj, nil, corev1.EventTypeNormal, reason, action, "%s", truncate(fmt.Sprintf(format, args...), longestNote))
 }
 
 // holdFinalizer makes sure that obj cannot go before Weir has cleaned up.

@@ -184,6 +184,8 @@ func (t tapped) RoundTrip(request *http.Request) (*http.Response, error) {
 type recorder struct {
 	mu   sync.Mutex
 	seen []string
+	// transitions are kept apart: tests of effects need not foresee them.
+	transitions []string
 }
 
 // Eventf keeps an event as "Kind/name Reason Action: note".
@@ -192,6 +194,10 @@ func (r *recorder) Eventf(regarding, _ runtime.Object, _, reason, action, note s
 	kind := strings.TrimPrefix(fmt.Sprintf("%T", obj), "*v1alpha1.")
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if action == settled {
+		r.transitions = append(r.transitions, kind+" "+reason)
+		return
+	}
 	r.seen = append(r.seen, fmt.Sprintf("%s/%s %s %s: %s", kind, obj.GetName(), reason, action, fmt.Sprintf(note, args...)))
 }
 
@@ -200,7 +206,7 @@ func (r *recorder) AnnotatedEventf(regarding, related runtime.Object, _ map[stri
 	r.Eventf(regarding, related, kind, reason, action, note, args...)
 }
 
-// take returns the events since it was last called.
+// take returns the events of effects since it was last called.
 func (r *recorder) take() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -229,22 +235,27 @@ func (h *harness) must(err error) {
 func (h *harness) cluster(change ...func(*v1alpha1.KafkaCluster)) *v1alpha1.KafkaCluster {
 	h.Helper()
 	h.secret(h.operator, "weir-kafka", "username", h.kafka.Admin.Name, "password", h.kafka.Admin.Password)
-	mechanism := map[string]v1alpha1.SASLMechanism{
-		env.Plain: v1alpha1.SASLPlain, env.ScramSHA256: v1alpha1.SASLScramSHA256, env.ScramSHA512: v1alpha1.SASLScramSHA512,
-	}[h.kafka.Admin.Mechanism]
-	cluster := &v1alpha1.KafkaCluster{
-		ObjectMeta: metav1.ObjectMeta{Name: h.namespace},
-		Spec: v1alpha1.KafkaClusterSpec{
-			BootstrapServers: h.kafka.Bootstrap,
-			SASL:             &v1alpha1.KafkaSASL{Mechanism: mechanism, SecretRef: v1alpha1.SecretReference{Name: "weir-kafka"}},
-		},
-	}
+	cluster := h.clusterSpec()
 	for _, fn := range change {
 		fn(cluster)
 	}
 	h.create(cluster)
 	h.pass(cluster)
 	return cluster
+}
+
+// clusterSpec is a KafkaCluster on the harness's Kafka, named by this test's namespace.
+func (h *harness) clusterSpec() *v1alpha1.KafkaCluster {
+	mechanism := map[string]v1alpha1.SASLMechanism{
+		env.Plain: v1alpha1.SASLPlain, env.ScramSHA256: v1alpha1.SASLScramSHA256, env.ScramSHA512: v1alpha1.SASLScramSHA512,
+	}[h.kafka.Admin.Mechanism]
+	return &v1alpha1.KafkaCluster{
+		ObjectMeta: metav1.ObjectMeta{Name: h.namespace},
+		Spec: v1alpha1.KafkaClusterSpec{
+			BootstrapServers: h.kafka.Bootstrap,
+			SASL:             &v1alpha1.KafkaSASL{Mechanism: mechanism, SecretRef: v1alpha1.SecretReference{Name: "weir-kafka"}},
+		},
+	}
 }
 
 func keyOf(obj client.Object) client.ObjectKey { return client.ObjectKeyFromObject(obj) }

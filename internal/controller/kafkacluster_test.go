@@ -3,6 +3,7 @@ package controller
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
@@ -86,6 +87,10 @@ func TestKafkaClusterHealsWhenItsSecretDoes(t *testing.T) {
 	h.wantsStalled(cluster, v1alpha1.ReasonUnauthorized, "")
 	h.secret(h.operator, "rotated", "username", h.kafka.Admin.Name, "password", h.kafka.Admin.Password)
 	h.passUntil(cluster, v1alpha1.ConditionReady, v1alpha1.ReasonConnected)
+	want := []string{"KafkaCluster " + v1alpha1.ReasonUnauthorized, "KafkaCluster " + v1alpha1.ReasonConnected}
+	if diff := cmp.Diff(want, h.events.transitions); diff != "" {
+		t.Errorf("transitions told (-want +got):\n%s", diff)
+	}
 }
 
 func TestKafkaClusterStaysWhileItIsUsed(t *testing.T) {

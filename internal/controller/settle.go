@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -24,6 +25,7 @@ const conflictRetry = 100 * time.Millisecond
 // settler is the only writer of status.
 type settler struct {
 	client client.Client
+	events events.EventRecorder
 	// resync is when a stalled object is looked at again.
 	resync time.Duration
 }
@@ -45,7 +47,9 @@ func (s settler) settle(ctx context.Context, before, after client.Object, every 
 		return reconcile.Result{RequeueAfter: conflictRetry}, nil
 	case writeErr != nil:
 		return reconcile.Result{}, fmt.Errorf("writing status: %w", writeErr)
-	case err == nil:
+	}
+	s.tellTransitions(before, after)
+	if err == nil {
 		return reconcile.Result{RequeueAfter: every}, nil
 	}
 	switch h := haltOf(err); {

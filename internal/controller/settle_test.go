@@ -107,7 +107,7 @@ func TestSettle(t *testing.T) {
 			h := newHarness(t)
 			topic := h.topic("orders")
 			before := topic.DeepCopy()
-			s := settler{client: h.parts.client, resync: resync}
+			s := settler{client: h.parts.client, events: new(recorder), resync: resync}
 			result, err := s.settle(t.Context(), before, topic, every, test.err)
 			if diff := cmp.Diff(test.result, result); diff != "" {
 				t.Errorf("result (-want +got):\n%s", diff)
@@ -136,7 +136,7 @@ func TestSettleMeetsANewerVersion(t *testing.T) {
 	topic := h.topic("orders")
 	stale := topic.DeepCopy()
 	h.update(topic, func() { topic.Labels = map[string]string{"team": "shop"} })
-	s := settler{client: h.parts.client, resync: time.Minute}
+	s := settler{client: h.parts.client, events: new(recorder), resync: time.Minute}
 	result, err := s.settle(t.Context(), stale.DeepCopy(), stale, 0, nil)
 	if err != nil || result.RequeueAfter != conflictRetry {
 		t.Errorf("settle returned %v, %v; want to come back after %s", result, err, conflictRetry)
@@ -153,7 +153,7 @@ func TestSettleCannotWrite(t *testing.T) {
 	topic := h.topic("orders")
 	away := errors.New("the API server is away")
 	defer h.api.breaking(func(*http.Request) error { return away })()
-	s := settler{client: h.parts.client, resync: time.Minute}
+	s := settler{client: h.parts.client, events: new(recorder), resync: time.Minute}
 	if _, err := s.settle(t.Context(), topic.DeepCopy(), topic, 0, suspend()); !errors.Is(err, away) {
 		t.Errorf("settle returned %v, want %v", err, away)
 	}

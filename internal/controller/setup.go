@@ -126,11 +126,10 @@ func newSet(p parts, options Options) *set {
 	c := p.client
 	shared := base{
 		granter: granter{
-			settler: settler{client: c, resync: options.Resync},
+			settler: settler{client: c, events: p.events, resync: options.Resync},
 			ledger:  newLedger(c, options.Resync),
 		},
 		clusters: newClusters(c, p.live, options.Namespace),
-		events:   p.events,
 	}
 	var (
 		kids = children{client: c, live: p.live}

@@ -1,0 +1,60 @@
+package controller
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+)
+
+// longestNote is what the API server accepts for the text of an event.
+const longestNote = 1024
+
+// settled is the action of events that tell of transitions.
+const settled = "Settle"
+
+// tellTransitions emits the events of a pass that changed conditions.
+func (s settler) tellTransitions(before, after client.Object) {
+	was, _ := sharedOf(before)
+	is, _ := sharedOf(after)
+	for _, one := range transitions(*was, *is) {
+		s.events.Eventf(after, nil, one.eventType, one.reason, settled, "%s", truncate(one.message, longestNote))
+	}
+}
+
+// transition is a change of a condition that somebody wants to be told of.
+type transition struct {
+	eventType, reason, message string
+}
+
+// troubles are the conditions that are bad news while True.
+var troubles = []string{
+	v1alpha1.ConditionStalled, v1alpha1.ConditionBacklogged, v1alpha1.ConditionLagging, v1alpha1.ConditionDeadLettersPresent,
+}
+
+// transitions are the events of a pass that changed conditions from before to
+// after: a resource that stops or begins to be Ready, and trouble that comes or
+// goes. What is under way or not known is no news.
+func transitions(before, after []metav1.Condition) []transition {
+	var all []transition
+	for _, now := range after {
+		was, is := meta.IsStatusConditionTrue(before, now.Type), now.Status == metav1.ConditionTrue
+		bad := slices.Contains(troubles, now.Type)
+		if was == is || now.Status == metav1.ConditionUnknown || (!bad && now.Type != v1alpha1.ConditionReady) {
+			continue
+		}
+		one := transition{corev1.EventTypeNormal, now.Reason, now.Message}
+		if is == bad {
+			one.eventType = corev1.EventTypeWarning
+		}
+		// Ready and Stalled say the same.
+		if !slices.Contains(all, one) {
+			all = append(all, one)
+		}
+	}
+	return all
+}
