@@ -242,10 +242,10 @@ type KafkaClusterStatus struct {
 	Authorizer Authorizer `json:"authorizer,omitempty"`
 	// Topics of this cluster that Topic resources claim.
 	// +optional
-	Topics int32 `json:"topics,omitempty"`
+	Topics int32 `json:"topics"`
 	// ACLBindings that Weir has made on this cluster.
 	// +optional
-	ACLBindings int32 `json:"aclBindings,omitempty"`
+	ACLBindings int32 `json:"aclBindings"`
 	// ManagedBindings are the ACL bindings that Weir has made for the retry worker
 	// of this cluster.
 	// +optional
