@@ -17,8 +17,8 @@ import (
 	"github.com/weir-dev/weir/internal/lag"
 )
 
-// +kubebuilder:rbac:groups=weir.dev,resources=consumergroups,verbs=get;list;watch;update;patch
-// +kubebuilder:rbac:groups=weir.dev,resources=consumergroups/status,verbs=patch;update
+// +kubebuilder:rbac:groups=weir.dev,resources=consumergroups,verbs=list;watch;patch
+// +kubebuilder:rbac:groups=weir.dev,resources=consumergroups/status,verbs=patch
 // +kubebuilder:rbac:groups=weir.dev,resources=consumergroups/finalizers,verbs=update
 
 // ConsumerGroupReconciler puts the contract of a reader in effect: grants,

@@ -13,8 +13,8 @@ import (
 	"github.com/weir-dev/weir/internal/deadletter"
 )
 
-// +kubebuilder:rbac:groups=weir.dev,resources=deadletterpolicies,verbs=get;list;watch
-// +kubebuilder:rbac:groups=weir.dev,resources=deadletterpolicies/status,verbs=patch;update
+// +kubebuilder:rbac:groups=weir.dev,resources=deadletterpolicies,verbs=list;watch
+// +kubebuilder:rbac:groups=weir.dev,resources=deadletterpolicies/status,verbs=patch
 
 // policyIndex indexes ConsumerGroups by the name of their DeadLetterPolicy.
 const policyIndex = "weir.dev/policy"

@@ -12,11 +12,11 @@ import (
 	"github.com/weir-dev/weir/api/v1alpha1"
 )
 
-// +kubebuilder:rbac:groups=weir.dev,resources=kafkaclusters,verbs=get;list;watch;update;patch
-// +kubebuilder:rbac:groups=weir.dev,resources=kafkaclusters/status,verbs=patch;update
+// +kubebuilder:rbac:groups=weir.dev,resources=kafkaclusters,verbs=list;watch;patch
+// +kubebuilder:rbac:groups=weir.dev,resources=kafkaclusters/status,verbs=patch
 // +kubebuilder:rbac:groups=weir.dev,resources=kafkaclusters/finalizers,verbs=update
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get
-// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // KafkaClusterReconciler connects to a cluster and tells what it is. It comes

@@ -17,8 +17,8 @@ import (
 	"github.com/weir-dev/weir/internal/relay/config"
 )
 
-// +kubebuilder:rbac:groups=weir.dev,resources=outboxrelays,verbs=get;list;watch;update;patch
-// +kubebuilder:rbac:groups=weir.dev,resources=outboxrelays/status,verbs=patch;update
+// +kubebuilder:rbac:groups=weir.dev,resources=outboxrelays,verbs=list;watch;patch
+// +kubebuilder:rbac:groups=weir.dev,resources=outboxrelays/status,verbs=patch
 // +kubebuilder:rbac:groups=weir.dev,resources=outboxrelays/finalizers,verbs=update
 
 // OutboxRelayReconciler runs a relay worker for every OutboxRelay and tells

@@ -17,8 +17,8 @@ import (
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
-// +kubebuilder:rbac:groups=weir.dev,resources=topics,verbs=get;list;watch;update;patch
-// +kubebuilder:rbac:groups=weir.dev,resources=topics/status,verbs=patch;update
+// +kubebuilder:rbac:groups=weir.dev,resources=topics,verbs=list;watch;patch
+// +kubebuilder:rbac:groups=weir.dev,resources=topics/status,verbs=patch
 
 // TopicReconciler makes topics and their grants follow Topic resources.
 type TopicReconciler struct {

@@ -1,0 +1,359 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/yaml"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/test/env"
+	"github.com/weir-dev/weir/test/env/kube"
+)
+
+// startOperator runs the real manager, with the rights of the generated role
+// and no others, on a control plane of its own, and stops it with the test. It
+// looks at nothing again by itself within the time that await waits, so that
+// what happens is what watches bring about.
+func startOperator(t *testing.T) (*harness, *rights) {
+	t.Helper()
+	control, err := kube.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := control.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	h := &harness{T: t, kafka: env.SharedKafka(t), namespace: control.Namespace(t), operator: control.Namespace(t)}
+	h.must(control.InstallCRDs(t.Context()))
+	h.must(control.InstallPrometheusRules())
+	h.live, err = client.New(control.Config, client.Options{Scheme: NewScheme()})
+	h.must(err)
+
+	text, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", "role.yaml"))
+	h.must(err)
+	var role rbacv1.ClusterRole
+	h.must(yaml.UnmarshalStrict(text, &role))
+	h.must(h.live.Create(t.Context(), &role))
+	h.must(h.live.Create(t.Context(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: role.Name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: h.operator, Name: "weir-manager"}},
+	}))
+	used := &rights{role: role, used: map[string]bool{}}
+	as := rest.CopyConfig(control.Config)
+	as.Wrap(func(next http.RoundTripper) http.RoundTripper { return exercised{next, used} })
+	as.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:" + h.operator + ":weir-manager"}
+	mgr, err := manager.New(as, manager.Options{
+		Scheme: NewScheme(), Cache: CacheOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
+		Controller: config.Controller{SkipNameValidation: ptr(true)}, // one process, several runs of the test
+	})
+	h.must(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	h.must(Setup(ctx, mgr, Options{
+		Namespace: h.operator, Image: "weir:test", Concurrency: 4,
+		Resync: time.Minute, LagInterval: 200 * time.Millisecond, StatusInterval: time.Minute, PollInterval: time.Minute,
+	}))
+	done := make(chan error, 1)
+	go func() { done <- mgr.Start(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return h, used
+}
+
+// rights are what the operator may do, and what of it it has done.
+type rights struct {
+	role rbacv1.ClusterRole
+	mu   sync.Mutex
+	used map[string]bool // "verb group/resource"
+}
+
+type exercised struct {
+	next http.RoundTripper
+	*rights
+}
+
+func (e exercised) RoundTrip(request *http.Request) (*http.Response, error) {
+	e.enter(request)
+	return e.next.RoundTrip(request)
+}
+
+// enter notes which right a request needs, as the API server reads its path:
+// /api/v1/… or /apis/<group>/<version>/…, then [namespaces/<name>/]<resource>[/<name>[/<subresource>]].
+func (r *rights) enter(request *http.Request) {
+	path := strings.Split(strings.Trim(request.URL.Path, "/"), "/")
+	group := ""
+	switch {
+	case path[0] == "api" && len(path) > 2:
+		path = path[2:]
+	case path[0] == "apis" && len(path) > 3:
+		group, path = path[1], path[3:]
+	default:
+		return // discovery
+	}
+	if path[0] == "namespaces" && len(path) > 2 {
+		path = path[2:]
+	}
+	resource := path[0]
+	if len(path) > 2 {
+		resource += "/" + path[2]
+	}
+	verb := map[string]string{
+		http.MethodGet: "get", http.MethodPost: "create", http.MethodPut: "update", http.MethodPatch: "patch", http.MethodDelete: "delete",
+	}[request.Method]
+	switch {
+	case verb == "get" && len(path) == 1:
+		// A cache lists and watches; where the API server can, in one request.
+		r.use("watch", group, resource)
+		verb = "list"
+	case request.Header.Get("Content-Type") == string(types.ApplyYAMLPatchType):
+		r.use("create", group, resource)
+	}
+	r.use(verb, group, resource)
+}
+
+func (r *rights) use(verb, group, resource string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.used[verb+" "+group+"/"+resource] = true
+}
+
+// unused are the rights that the operator has and has not used.
+func (r *rights) unused() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var unused []string
+	for _, rule := range r.role.Rules {
+		for _, group := range rule.APIGroups {
+			for _, resource := range rule.Resources {
+				for _, verb := range rule.Verbs {
+					if right := verb + " " + group + "/" + resource; !r.used[right] {
+						unused = append(unused, right)
+					}
+				}
+			}
+		}
+	}
+	slices.Sort(unused)
+	return unused
+}
+
+// awaits waits until a condition has the reason.
+func (h *harness) awaits(obj client.Object, condition, reason string) {
+	h.Helper()
+	h.await(func() string {
+		if err := h.live.Get(h.Context(), keyOf(obj), obj); err != nil {
+			return err.Error()
+		}
+		if found := h.condition(obj, condition); found.Reason != reason {
+			return fmt.Sprintf("%s of %s is %s/%s: %s", condition, describeObject(h.live, obj), found.Status, found.Reason, found.Message)
+		}
+		return ""
+	})
+	h.conforms(obj)
+}
+
+func (h *harness) awaitsGone(obj client.Object) {
+	h.Helper()
+	h.await(func() string {
+		if !h.gone(obj) {
+			return describeObject(h.live, obj) + " is still there"
+		}
+		return ""
+	})
+}
+
+func TestOperator(t *testing.T) {
+	t.Parallel()
+	h, rights := startOperator(t)
+	apply := func(obj client.Object) {
+		t.Helper()
+		h.must(h.live.Create(t.Context(), obj))
+	}
+	meta := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: h.namespace, Name: name} }
+
+	// Everything, in the wrong order.
+	group := &v1alpha1.ConsumerGroup{ObjectMeta: meta("billing"), Spec: v1alpha1.ConsumerGroupSpec{
+		GroupID: h.namespace + ".billing", Principal: "User:billing", Topics: []v1alpha1.TopicReference{{Name: "orders"}},
+		Lag: v1alpha1.LagObjective{MaxRecords: ptr(int64(10))}, DeadLetterPolicyRef: &v1alpha1.LocalReference{Name: "standard"},
+	}}
+	relay := &v1alpha1.OutboxRelay{ObjectMeta: meta("orders"), Spec: v1alpha1.OutboxRelaySpec{
+		Database: v1alpha1.Database{ConnectionSecretRef: v1alpha1.SecretKeyReference{Name: "db", Key: "uri"}},
+		Routes:   []v1alpha1.Route{{TopicRef: v1alpha1.TopicReference{Name: "orders"}}},
+		Kafka:    v1alpha1.KafkaCredentials{Principal: "User:shop-relay", CredentialsSecretRef: v1alpha1.SecretReference{Name: "relay"}},
+	}}
+	topic := &v1alpha1.Topic{ObjectMeta: meta("orders"), Spec: v1alpha1.TopicSpec{Partitions: ptr(int32(1)), DeletionPolicy: v1alpha1.DeleteData}}
+	h.secret(h.namespace, "db", "uri", "postgresql://db")
+	h.secret(h.namespace, "relay", "username", "shop-relay", "password", "secret")
+	h.secret(h.operator, "weir-kafka", "username", h.kafka.Admin.Name, "password", h.kafka.Admin.Password)
+	for _, obj := range []client.Object{group, relay, topic} {
+		apply(obj)
+	}
+	for _, obj := range []client.Object{group, relay, topic} {
+		h.awaits(obj, v1alpha1.ConditionReady, v1alpha1.ReasonClusterNotFound)
+	}
+
+	// A cluster that becomes the default later wakes all who wait for one.
+	cluster := h.clusterSpec()
+	cluster.Spec.Namespaces = v1alpha1.ClusterNamespaces{
+		From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: h.namespace}},
+	}
+	apply(cluster)
+	h.awaits(cluster, v1alpha1.ConditionReady, v1alpha1.ReasonConnected)
+	h.must(h.live.Get(t.Context(), keyOf(cluster), cluster))
+	cluster.Annotations = map[string]string{v1alpha1.DefaultClusterAnnotation: "true"}
+	h.must(h.live.Update(t.Context(), cluster))
+	h.awaits(topic, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.awaits(relay, v1alpha1.ConditionReady, v1alpha1.ReasonProgressing)
+	h.wants(relay, v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonProgressing, "waiting for the worker's pod")
+	h.awaits(group, v1alpha1.ConditionReady, v1alpha1.ReasonPolicyNotFound)
+
+	// A policy wakes its groups, a group its policy and the retry worker.
+	policy := &v1alpha1.DeadLetterPolicy{ObjectMeta: meta("standard")}
+	apply(policy)
+	h.awaits(policy, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.awaits(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.awaits(cluster, v1alpha1.ConditionRetryWorkerReady, v1alpha1.ReasonProgressing)
+	h.await(func() string {
+		h.must(h.live.Get(t.Context(), keyOf(policy), policy))
+		if policy.Status.ConsumerGroups != 1 {
+			return fmt.Sprintf("the policy counts %d groups", policy.Status.ConsumerGroups)
+		}
+		return ""
+	})
+
+	// A Topic wakes who waits for it.
+	late := &v1alpha1.ConsumerGroup{ObjectMeta: meta("late"), Spec: v1alpha1.ConsumerGroupSpec{
+		GroupID: h.namespace + ".late", Principal: "User:late", Topics: []v1alpha1.TopicReference{{Name: "payments"}},
+	}}
+	apply(late)
+	h.awaits(late, v1alpha1.ConditionReady, v1alpha1.ReasonTopicNotFound)
+	payments := &v1alpha1.Topic{ObjectMeta: meta("payments")}
+	apply(payments)
+	h.awaits(late, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+
+	// Lag is served, and a verdict wakes its group.
+	h.wantsSeries("kafka_consumergroup_group_lag", 1)
+	h.wantsSeries("weir_consumergroup_slo_met", 1)
+	h.produce(topic.Status.TopicName, 11, time.Now())
+	h.awaits(group, v1alpha1.ConditionLagging, v1alpha1.ReasonRecordLag)
+
+	// Its alert comes and goes.
+	rule := &monitoringv1.PrometheusRule{ObjectMeta: meta("weir-billing")}
+	h.await(func() string {
+		if h.gone(rule) {
+			return "there is no PrometheusRule"
+		}
+		return ""
+	})
+	h.must(h.live.Get(t.Context(), keyOf(group), group))
+	group.Spec.Alerts.Enabled = ptr(false)
+	h.must(h.live.Update(t.Context(), group))
+	h.awaitsGone(rule)
+
+	// So does the retry worker.
+	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: h.operator, Name: retryWorkerName(cluster.Name)}}
+	if h.gone(deployment) {
+		t.Error("there is no retry worker")
+	}
+	h.must(h.live.Get(t.Context(), keyOf(group), group))
+	group.Spec.DeadLetterPolicyRef = nil
+	h.must(h.live.Update(t.Context(), group))
+	h.awaitsGone(deployment)
+
+	// Users of a Topic keep it, and the last of them wakes it when it goes;
+	// likewise the KafkaCluster.
+	for _, obj := range []client.Object{topic, cluster} {
+		h.must(h.live.Delete(t.Context(), obj))
+		h.awaits(obj, v1alpha1.ConditionReady, v1alpha1.ReasonInUse)
+	}
+	for _, obj := range []client.Object{relay, group} {
+		h.must(h.live.Delete(t.Context(), obj))
+		h.awaitsGone(obj)
+	}
+	h.awaitsGone(topic)
+	h.wantsSeries("weir_consumergroup_slo_met", 0)
+	h.wants(cluster, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonInUse, "")
+	for _, obj := range []client.Object{late, payments} {
+		h.must(h.live.Delete(t.Context(), obj))
+		h.awaitsGone(obj)
+	}
+	h.awaitsGone(cluster)
+	h.wantsBindings(group.Spec.GroupID)
+	h.wantsBindings(topic.Status.TopicName)
+
+	// What happened was told, with the rights that the operator has.
+	var events corev1.EventList
+	h.must(h.live.List(t.Context(), &events, client.InNamespace(h.namespace)))
+	for _, reason := range []string{"TopicCreated", "TopicDeleted", "DeadLetterTopicsChanged"} {
+		if !slices.ContainsFunc(events.Items, func(e corev1.Event) bool { return e.Reason == reason }) {
+			t.Errorf("there is no event %s", reason)
+		}
+	}
+	if topic, err := h.admin().ObserveTopic(t.Context(), topic.Status.TopicName); err != nil || topic.Exists {
+		t.Errorf("the topic is %+v, %v", topic, err)
+	}
+
+	// It has no right that it does not use. Rights on finalizers are for
+	// clusters that ask for them of whoever writes owner references; events are
+	// patched when they repeat themselves.
+	want := []string{
+		"patch events.k8s.io/events",
+		"update weir.dev/consumergroups/finalizers", "update weir.dev/kafkaclusters/finalizers", "update weir.dev/outboxrelays/finalizers",
+	}
+	if diff := cmp.Diff(want, slices.DeleteFunc(rights.unused(), func(right string) bool {
+		return right == want[0] && rights.used[right]
+	})); diff != "" {
+		t.Errorf("rights that are not used (-want +got):\n%s", diff)
+	}
+}
+
+// wantsSeries waits until so many series of a metric speak of this test's namespace.
+func (h *harness) wantsSeries(name string, want int) {
+	h.Helper()
+	h.await(func() string {
+		families, err := metrics.Registry.Gather()
+		h.must(err)
+		got := 0
+		for _, family := range families {
+			for _, series := range family.GetMetric() {
+				for _, label := range series.GetLabel() {
+					if family.GetName() == name && label.GetName() == "namespace" && label.GetValue() == h.namespace {
+						got++
+					}
+				}
+			}
+		}
+		if (want == 0) != (got == 0) {
+			return fmt.Sprintf("%d series of %s, want %d", got, name, want)
+		}
+		return ""
+	})
+}
