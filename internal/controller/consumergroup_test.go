@@ -18,6 +18,7 @@ import (
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/deadletter"
 	"github.com/weir-dev/weir/internal/kafka"
+	"github.com/weir-dev/weir/test/env"
 )
 
 // readyGroup makes a ConsumerGroup and reconciles it to Ready.
@@ -389,7 +390,7 @@ func TestGroupLagging(t *testing.T) {
 
 func TestGroupLagUnknown(t *testing.T) {
 	t.Parallel()
-	gated, gate := gate(t)
+	gated, gate := env.SharedGate(t)
 	h := newHarnessOn(t, gated)
 	h.cluster()
 	h.readyTopic("orders", one)

@@ -505,20 +505,7 @@ func (h *harness) wantsStalled(obj client.Object, reason, message string) {
 // await polls until look returns "".
 func (h *harness) await(look func() string) {
 	h.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		missing := look()
-		if missing == "" {
-			return
-		}
-		select {
-		case <-deadline:
-			h.Fatalf("still after 30s: %s", missing)
-		case <-tick.C:
-		}
-	}
+	env.Await(h.T, look)
 }
 
 // admin is a connection as the cluster's super user.

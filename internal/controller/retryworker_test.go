@@ -15,6 +15,7 @@ import (
 	"github.com/weir-dev/weir/internal/deadletter"
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/internal/relay/config"
+	"github.com/weir-dev/weir/test/env"
 )
 
 // told is what the retry worker of a cluster is told by its ConfigMap, once the
@@ -228,7 +229,7 @@ func TestRetryWorkerTroubles(t *testing.T) {
 // Deleting a KafkaCluster revokes its retry worker's grants.
 func TestRetryWorkerOfADeletedCluster(t *testing.T) {
 	t.Parallel()
-	gated, gate := gate(t)
+	gated, gate := env.SharedGate(t)
 	h := newHarnessOn(t, gated)
 	cluster := h.cluster(func(c *v1alpha1.KafkaCluster) {
 		h.secret(h.operator, "retry", "username", "retry", "password", "secret")

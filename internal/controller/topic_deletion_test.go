@@ -74,7 +74,7 @@ func TestTopicInUseIsForced(t *testing.T) {
 
 func TestTopicDeletionWithoutBroker(t *testing.T) {
 	t.Parallel()
-	gated, gate := gate(t)
+	gated, gate := env.SharedGate(t)
 	h := newHarnessOn(t, gated)
 	cluster := h.cluster()
 	topic := h.readyTopic("orders", withAccess)
@@ -103,21 +103,6 @@ func TestTopicDeletionWithoutBroker(t *testing.T) {
 	h.wantsBindings(second.Status.TopicName)
 	// What was let go by force was left as it was.
 	h.wantsBindings(topic.Status.TopicName, kafka.Produce("User:checkout", topic.Status.TopicName)...)
-}
-
-// gate is the shared Kafka behind a gate of this test's own.
-func gate(t *testing.T) (*env.Kafka, *env.Gate) {
-	t.Helper()
-	gated, gate, err := env.SharedKafka(t).Gated()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := gate.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return gated, gate
 }
 
 func TestTopicDeletionWithoutKafkaCluster(t *testing.T) {

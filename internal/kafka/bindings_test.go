@@ -22,7 +22,7 @@ func TestBindingsLifecycle(t *testing.T) {
 	)
 	shown := func(want ...kafka.Binding) {
 		t.Helper()
-		await(t, func() string {
+		env.Await(t, func() string {
 			have, err := cluster.Bindings(ctx)
 			if err != nil {
 				return err.Error()

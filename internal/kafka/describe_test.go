@@ -48,7 +48,7 @@ func TestDescribeNamesTheRightsThatAreMissing(t *testing.T) {
 	}
 	grant(kafka.OperationDescribe)
 	const needsAlter = "look up Weir's own rights: Weir's principal needs ALTER on the Cluster (CLUSTER_AUTHORIZATION_FAILED: Cluster authorization failed.)"
-	await(t, func() string {
+	env.Await(t, func() string {
 		_, err = cluster.Describe(t.Context())
 		if is := kafka.Classify(err); is == nil || is.Message != needsAlter {
 			return format(err)
@@ -57,7 +57,7 @@ func TestDescribeNamesTheRightsThatAreMissing(t *testing.T) {
 	})
 	wantError(t, err, kafka.Rejected, kafka.Unauthorized, needsAlter)
 	grant("ALTER")
-	await(t, func() string {
+	env.Await(t, func() string {
 		if _, err := cluster.Describe(t.Context()); err != nil {
 			return err.Error()
 		}

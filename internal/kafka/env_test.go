@@ -3,7 +3,6 @@ package kafka_test
 import (
 	"context"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -53,31 +52,11 @@ func connectAs(t *testing.T, config kafka.Config) *kafka.Cluster {
 	return cluster
 }
 
-// await polls until look returns "", and fails with what it returned last: a
-// broker's view follows the controller's answer.
-func await(t *testing.T, look func() (missing string)) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		missing := look()
-		if missing == "" {
-			return
-		}
-		select {
-		case <-deadline:
-			t.Fatalf("still after 20s: %s", missing)
-		case <-tick.C:
-		}
-	}
-}
-
 // awaitTopic polls until the topic is as wanted.
 func awaitTopic(t *testing.T, cluster *kafka.Cluster, name string, ok func(kafka.Topic) bool) kafka.Topic {
 	t.Helper()
 	var topic kafka.Topic
-	await(t, func() string {
+	env.Await(t, func() string {
 		var err error
 		if topic, err = cluster.ObserveTopic(t.Context(), name); err != nil {
 			return err.Error()

@@ -41,7 +41,7 @@ func join(t *testing.T, options ...kgo.Opt) (leave func()) {
 // awaitGroup polls until the group is as wanted.
 func awaitGroup(t *testing.T, cluster *kafka.Cluster, id string, want kafka.GroupState) {
 	t.Helper()
-	await(t, func() string {
+	env.Await(t, func() string {
 		return cmp.Diff(map[string]kafka.GroupState{id: want}, cluster.DescribeGroups(t.Context(), []string{id}))
 	})
 }
@@ -65,7 +65,7 @@ func TestDescribeGroups(t *testing.T) {
 		share:     {State: "Stable", Type: kafka.Share, Members: 1},
 		committed: {State: "Empty", Type: kafka.Classic},
 	}
-	await(t, func() string {
+	env.Await(t, func() string {
 		return cmp.Diff(want, cluster.DescribeGroups(t.Context(), []string{absent, classic, committed, consumer, share, classic}))
 	})
 	leave()

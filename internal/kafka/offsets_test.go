@@ -71,7 +71,7 @@ func TestCommittedOffsets(t *testing.T) {
 		one:    {Offsets: map[kafka.Partition]int64{{topic, 1}: 0}},
 		absent: {Offsets: map[kafka.Partition]int64{}},
 	}
-	await(t, func() string { // the commit for a deleted topic goes a moment later, or stays
+	env.Await(t, func() string { // the commit for a deleted topic goes a moment later, or stays
 		got := cluster.CommittedOffsets(t.Context(), []string{one, two, absent, two})
 		delete(got[one].Offsets, kafka.Partition{Topic: deleted})
 		return cmp.Diff(want, got)
@@ -111,7 +111,7 @@ func TestPartitionOffsets(t *testing.T) {
 		absent: {at(1)},
 	}
 	cluster := connect(t)
-	await(t, func() string {
+	env.Await(t, func() string {
 		got := cluster.PartitionOffsets(t.Context(), ask)
 		missing := got[absent].Err
 		expectError(t, missing, kafka.Transient, kafka.TopicNotFound, "read offsets of topic "+absent+": ")
@@ -189,7 +189,7 @@ func TestACycleCostsAHandfulOfRequests(t *testing.T) {
 		}
 		return missing
 	}
-	await(t, cycle) // the first one learns who coordinates and who leads
+	env.Await(t, cycle) // the first one learns who coordinates and who leads
 	counted.mu.Lock()
 	counted.sent = nil
 	counted.mu.Unlock()

@@ -34,7 +34,7 @@ func follow(t *testing.T, cluster *kafka.Cluster, want kafka.TopicSpec) (kafka.T
 	for _, change := range plan.Changes {
 		changes = append(changes, change.String())
 	}
-	await(t, func() string { // a topic may be unknown to a broker just after its creation
+	env.Await(t, func() string { // a topic may be unknown to a broker just after its creation
 		if err := cluster.ApplyTopic(t.Context(), want.Name, plan.Changes); err != nil {
 			if kafka.Classify(err).Class != kafka.Transient {
 				t.Fatal(err)
@@ -113,7 +113,7 @@ func TestApplyTopicTwiceIsSuccess(t *testing.T) {
 		{{Kind: kafka.ResetConfig, Key: "retention.ms"}},
 	} {
 		for i := range 2 {
-			await(t, func() string {
+			env.Await(t, func() string {
 				if err := cluster.ApplyTopic(t.Context(), name, changes); err != nil {
 					return fmt.Sprintf("%v, time %d: %v", changes, i+1, err)
 				}

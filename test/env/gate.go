@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kbin"
@@ -69,6 +70,21 @@ func (k *Kafka) Gated() (*Kafka, *Gate, error) {
 	gated := *k
 	gated.Bootstrap = gate.Bootstrap
 	return &gated, gate, nil
+}
+
+// SharedGate is the shared cluster behind a gate of this test's own.
+func SharedGate(tb testing.TB) (*Kafka, *Gate) {
+	tb.Helper()
+	gated, gate, err := SharedKafka(tb).Gated()
+	if err != nil {
+		tb.Fatalf("env: %v", err)
+	}
+	tb.Cleanup(func() {
+		if err := gate.Close(); err != nil {
+			tb.Errorf("env: %v", err)
+		}
+	})
+	return gated, gate
 }
 
 // Cut is an outage: it breaks all connections and refuses new ones.

@@ -19,15 +19,7 @@ func TestGateTakesTheBrokerAwayAndGivesItBack(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	kafka, gate, err := env.SharedKafka(t).Gated()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := gate.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	kafka, gate := env.SharedGate(t)
 	topic := env.Unique("gate")
 	admin := kadm.NewClient(kafka.Client(t, kafka.Admin))
 	if _, err := admin.CreateTopic(ctx, 1, 1, nil, topic); err != nil {

@@ -387,13 +387,12 @@ func (r *process) awaitPhase(phase string) config.OutboxState {
 }
 
 // await polls a condition of something outside this process.
-func await(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for !condition() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %v in vain for %s", patience, what)
+func await(tb testing.TB, what string, condition func() bool) {
+	tb.Helper()
+	env.Await(tb, func() string {
+		if condition() {
+			return ""
 		}
-		time.Sleep(10 * time.Millisecond)
-	}
+		return "waiting for " + what
+	})
 }

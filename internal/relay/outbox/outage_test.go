@@ -16,15 +16,7 @@ import (
 // newGatedPipeline is a pipeline whose relay reaches its brokers through a gate.
 func newGatedPipeline(t *testing.T) (*pipeline, *env.Gate) {
 	t.Helper()
-	gated, gate, err := env.SharedKafka(t).Gated()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := gate.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	gated, gate := env.SharedGate(t)
 	return newPipeline(t, func(o *config.Outbox) { o.Kafka.BootstrapServers = gated.Bootstrap }), gate
 }
 

@@ -358,13 +358,12 @@ func distinct(values map[string][]string) map[string][]string {
 // await polls a condition of something outside the test's goroutine.
 func await(tb testing.TB, what string, condition func() bool) {
 	tb.Helper()
-	deadline := time.Now().Add(patience)
-	for !condition() {
-		if time.Now().After(deadline) {
-			tb.Fatalf("waited %v in vain for %s", patience, what)
+	env.Await(tb, func() string {
+		if condition() {
+			return ""
 		}
-		time.Sleep(10 * time.Millisecond)
-	}
+		return "waiting for " + what
+	})
 }
 
 // testLog shows a worker's log where the test fails.

@@ -25,15 +25,7 @@ import (
 // newGatedPlatform is a platform that reaches its brokers through a gate.
 func newGatedPlatform(t *testing.T) (*platform, *env.Gate) {
 	t.Helper()
-	gated, gate, err := env.SharedKafka(t).Gated()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := gate.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	gated, gate := env.SharedGate(t)
 	return newPlatformOn(t, gated), gate
 }
 

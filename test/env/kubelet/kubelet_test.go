@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -400,13 +399,12 @@ func (p platform) awaitReady(t *testing.T, namespace string, n int) []corev1.Pod
 // await polls until condition holds: the processes it is about are outside.
 func (p platform) await(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for !condition() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited a minute for %s", what)
+	env.Await(t, func() string {
+		if condition() {
+			return ""
 		}
-		time.Sleep(50 * time.Millisecond)
-	}
+		return "waiting for " + what
+	})
 }
 
 func isReady(pod corev1.Pod) bool {
