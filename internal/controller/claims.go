@@ -53,9 +53,10 @@ func (b base) claimTopic(ctx context.Context, topic *v1alpha1.Topic, cluster *v1
 	if err := b.client.List(ctx, &rivals, client.MatchingFields{claimIndex: name}); err != nil {
 		return fmt.Errorf("looking for other claims to topic %s: %w", name, err)
 	}
+	first := mine
 	for i := range rivals.Items {
 		rival := &rivals.Items[i]
-		if rival.UID == topic.UID || !topicClaim(rival, cluster.Name, name).before(mine) {
+		if rival.UID == mine.GetUID() {
 			continue
 		}
 		theirs, err := b.clusters.find(ctx, rival.Status.Cluster, rival.Spec.ClusterRef)
@@ -65,9 +66,14 @@ func (b base) claimTopic(ctx context.Context, topic *v1alpha1.Topic, cluster *v1
 		if theirName, err := topicName(cluster.Spec.TopicNaming, rival); err != nil || theirName != name {
 			continue
 		}
+		if c := topicClaim(rival, cluster.Name, name); c.before(first) {
+			first = c
+		}
+	}
+	if first != mine {
 		return stall(v1alpha1.ReasonConflict,
 			"topic %q on KafkaCluster %q belongs to Topic %s, which claimed it first; nothing is touched: give this Topic another spec.topicName, or delete it",
-			name, cluster.Name, client.ObjectKeyFromObject(rival))
+			name, cluster.Name, client.ObjectKeyFromObject(first))
 	}
 	if mine.holds {
 		return nil
@@ -118,18 +124,24 @@ func (b base) claimGroup(ctx context.Context, group *v1alpha1.ConsumerGroup, clu
 	if err := b.client.List(ctx, &rivals, client.MatchingFields{claimIndex: id}); err != nil {
 		return fmt.Errorf("looking for other claims to group %s: %w", id, err)
 	}
+	first := mine
 	for i := range rivals.Items {
 		rival := &rivals.Items[i]
-		if rival.UID == group.UID || !groupClaim(rival, cluster, id).before(mine) {
+		if rival.UID == mine.GetUID() {
 			continue
 		}
 		theirs, err := b.clusters.find(ctx, rival.Status.Cluster, rival.Spec.ClusterRef)
 		if err != nil || theirs.Name != cluster {
 			continue
 		}
+		if c := groupClaim(rival, cluster, id); c.before(first) {
+			first = c
+		}
+	}
+	if first != mine {
 		return stall(v1alpha1.ReasonConflict,
 			"group %q on KafkaCluster %q belongs to ConsumerGroup %s, which claimed it first; nothing is touched: give this ConsumerGroup another spec.groupId, or delete it",
-			id, cluster, client.ObjectKeyFromObject(rival))
+			id, cluster, client.ObjectKeyFromObject(first))
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -122,6 +123,7 @@ func (c *clusters) findDefault(ctx context.Context) (*v1alpha1.KafkaCluster, err
 			names = append(names, all.Items[i].Name)
 		}
 	}
+	slices.Sort(names) // the cache has no order, and the message must not change
 	switch len(defaults) {
 	case 1:
 		return defaults[0], nil

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -124,8 +125,9 @@ func (r *KafkaClusterReconciler) usersOf(ctx context.Context, cluster string) ([
 	return users, err
 }
 
-// firstFew joins names, and counts those after the first few.
+// firstFew joins names in their order, and counts those after the first few.
 func firstFew(names []string, few int) string {
+	names = slices.Sorted(slices.Values(names))
 	if len(names) <= few {
 		return strings.Join(names, ", ")
 	}
