@@ -244,7 +244,7 @@ func TestRetryWorkerOfADeletedCluster(t *testing.T) {
 	h.delete(cluster)
 	h.pass(cluster)
 	h.wants(cluster, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonInUse,
-		"still used by Topic "+h.namespace+"/orders, ConsumerGroup "+h.namespace+"/billing; delete them first, or annotate this KafkaCluster with weir.dev/force-delete=true")
+		"still used by ConsumerGroup "+h.namespace+"/billing, Topic "+h.namespace+"/orders; delete them first, or annotate this KafkaCluster with weir.dev/force-delete=true")
 	h.delete(group)
 	h.wantsGone(group)
 	topic := h.reread(&v1alpha1.Topic{}, "orders")
