@@ -72,7 +72,7 @@ func (r *ConsumerGroupReconciler) lane(ctx context.Context, before, group *v1alp
 			changed = append(changed, "topic "+name+": "+changeWords(made[i].changes))
 		}
 	}
-	if len(changed) > 0 {
+	if len(changed) > 0 && !isRepeating(before) {
 		r.event(group, "DeadLetterTopicsChanged", "Apply", "%s", strings.Join(changed, "; "))
 	}
 	if err := together(append(failures, ensureFailures...)...); err != nil {

@@ -118,7 +118,7 @@ func (r *TopicReconciler) tell(before, topic *v1alpha1.Topic, found ensured) {
 	case known != "" && found.after.Exists && found.after.ID != known:
 		r.event(topic, "TopicRecreated", "Apply", "topic %s was deleted by somebody else and is a new one; its records are gone", topic.Status.TopicName)
 	}
-	if len(found.changes) == 0 {
+	if len(found.changes) == 0 || isRepeating(before) {
 		return
 	}
 	words := changeWords(found.changes)

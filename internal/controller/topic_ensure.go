@@ -8,7 +8,7 @@ import (
 )
 
 // topicConfirm is when to look again at a topic that the controller of the
-// cluster has created and the brokers do not show yet.
+// cluster has created or changed, and the brokers do not show so yet.
 const topicConfirm = 200 * time.Millisecond
 
 // ensured is what ensureTopic found and did.
@@ -40,8 +40,8 @@ func ensureTopic(ctx context.Context, cluster *kafka.Cluster, spec kafka.TopicSp
 	if err := together(failures...); err != nil {
 		return result, err
 	}
-	if !result.after.Exists {
-		return result, soon(topicConfirm, progress("topic %s is created; waiting for the brokers to show it", spec.Name))
+	if len(kafka.PlanTopic(spec, result.after).Changes) > 0 {
+		return result, soon(topicConfirm, progress("topic %s is created or changed; waiting for the brokers to show it", spec.Name))
 	}
 	return result, nil
 }
