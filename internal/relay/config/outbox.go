@@ -17,9 +17,6 @@ type Outbox struct {
 	// Name is "<namespace>/<name>" of the OutboxRelay; it names the relay in
 	// logs, metrics and PostgreSQL's application_name.
 	Name string `json:"name"`
-	// Generation is the resource's generation, echoed in the worker's state so
-	// that the operator knows which spec a worker speaks of.
-	Generation int64 `json:"generation"`
 
 	Kafka    Kafka    `json:"kafka"`
 	Database Database `json:"database"`

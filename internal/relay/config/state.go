@@ -32,10 +32,9 @@ type Problem struct {
 
 // OutboxState is what `relay outbox` serves at StatePath.
 type OutboxState struct {
-	Name       string   `json:"name"`
-	Generation int64    `json:"generation"`
-	Phase      string   `json:"phase"`
-	Problem    *Problem `json:"problem,omitempty"`
+	Name    string   `json:"name"`
+	Phase   string   `json:"phase"`
+	Problem *Problem `json:"problem,omitempty"`
 	// PendingRows counts rows not settled yet, −1 while unknown. Known to the
 	// active worker only.
 	PendingRows int64 `json:"pendingRows"`

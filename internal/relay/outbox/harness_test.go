@@ -83,8 +83,7 @@ func newPipeline(t *testing.T, change ...func(*config.Outbox)) *pipeline {
 	})
 
 	p.config = config.Outbox{
-		Name:       "shop/" + p.topic,
-		Generation: 7,
+		Name: "shop/" + p.topic,
 		Kafka: config.Kafka{
 			BootstrapServers: p.kafka.Bootstrap,
 			SASL:             &config.SASL{Mechanism: config.ScramSHA512, UsernameFile: "kafka/username", PasswordFile: "kafka/password"},

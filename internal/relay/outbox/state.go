@@ -13,7 +13,6 @@ func (w *worker) state() config.OutboxState {
 	published, last := w.metrics.Published()
 	return config.OutboxState{
 		Name:                 w.outbox.Name,
-		Generation:           w.outbox.Generation,
 		Phase:                phase,
 		Problem:              problem,
 		PendingRows:          int64(w.gauges.pendingRows.get()),
