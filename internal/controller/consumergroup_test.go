@@ -372,7 +372,7 @@ func TestGroupLagging(t *testing.T) {
 			h.produce(topic.Status.TopicName, 3, time.Now().Add(-time.Hour))
 			h.passUntil(group, v1alpha1.ConditionLagging, test.reason)
 			h.wants(group, v1alpha1.ConditionLagging, metav1.ConditionTrue, test.reason, test.message+"; no client has used the group yet")
-			h.wantsReady(group) // a slow reader does not make the contract less in effect
+			h.wantsReady(group)     // a slow reader does not make the contract less in effect
 			h.await(func() string { // the last of the records may come after the verdict
 				if lag := group.Status.Lag; lag != nil && lag.Records == 3 && group.Status.Worst != nil && group.Status.Worst.Topic == topic.Status.TopicName {
 					return ""
