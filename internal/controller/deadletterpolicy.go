@@ -95,7 +95,7 @@ func policyWords(policy *v1alpha1.DeadLetterPolicy) deadletter.Policy {
 		Backoff: deadletter.Backoff{
 			Policy:        deadletter.BackoffPolicy(retry.Backoff.Policy),
 			Delay:         retry.Backoff.Delay.Duration,
-			Factor:        float64(*defaulted(retry.Backoff.Factor, 2)),
+			Factor:        float64(defaulted(retry.Backoff.Factor, 2)),
 			JitterPercent: int(retry.Backoff.JitterPercent),
 		},
 		PermanentErrors: retry.PermanentErrors,

@@ -99,7 +99,7 @@ func TestJudgeRelay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			relay := &v1alpha1.OutboxRelay{}
-			relay.Status.Workload = &v1alpha1.WorkloadStatus{Replicas: *defaulted(test.replicas, 1)}
+			relay.Status.Workload = &v1alpha1.WorkloadStatus{Replicas: defaulted(test.replicas, 1)}
 			got := judgeRelay(relay, test.pods)
 			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(halt{})); diff != "" {
 				t.Errorf("verdict (-want +got):\n%s", diff)

@@ -65,7 +65,7 @@ func renderRelay(relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster, to
 		namespace:  relay.Namespace,
 		component:  "outbox",
 		image:      image,
-		replicas:   *defaulted(relay.Spec.Replicas, 1),
+		replicas:   defaulted(relay.Spec.Replicas, 1),
 		resources:  relay.Spec.Resources,
 		template:   relay.Spec.PodTemplate,
 		files:      files,
@@ -73,9 +73,9 @@ func renderRelay(relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster, to
 	}, nil
 }
 
-func defaulted(n *int32, otherwise int32) *int32 {
+func defaulted(n *int32, otherwise int32) int32 {
 	if n == nil {
-		return &otherwise
+		return otherwise
 	}
-	return n
+	return *n
 }

@@ -75,7 +75,7 @@ func renderRetryWorker(cluster *v1alpha1.KafkaCluster, groups []config.RetryGrou
 		namespace:  namespace,
 		component:  "retry",
 		image:      image,
-		replicas:   *defaulted(spec.Replicas, 1),
+		replicas:   defaulted(spec.Replicas, 1),
 		resources:  spec.Resources,
 		template:   spec.PodTemplate,
 		generation: cluster.Generation,
