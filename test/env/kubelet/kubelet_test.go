@@ -237,11 +237,9 @@ func TestRollingUpdateKeepsTheServiceUp(t *testing.T) {
 	p, namespace := start(t)
 	p.create(t, secret(namespace, "hello"), deployment(namespace, 2))
 	before := p.awaitReady(t, namespace, 2)
-	d := p.deployment(t, namespace)
-	d.Spec.Template.Annotations = map[string]string{"version": "2"}
-	if err := p.api.Update(t.Context(), d); err != nil {
-		t.Fatal(err)
-	}
+	p.change(t, namespace, func(d *appsv1.Deployment) {
+		d.Spec.Template.Annotations = map[string]string{"version": "2"}
+	})
 	p.await(t, "two new pods and no old one", func() bool {
 		pods := p.pods(t, namespace)
 		ready := 0
@@ -338,11 +336,7 @@ func TestScaleDown(t *testing.T) {
 	p, namespace := start(t)
 	p.create(t, secret(namespace, "hello"), deployment(namespace, 2))
 	p.awaitReady(t, namespace, 2)
-	d := p.deployment(t, namespace)
-	d.Spec.Replicas = ptr.To[int32](0)
-	if err := p.api.Update(t.Context(), d); err != nil {
-		t.Fatal(err)
-	}
+	p.change(t, namespace, func(d *appsv1.Deployment) { d.Spec.Replicas = ptr.To[int32](0) })
 	p.await(t, "all pods to go", func() bool { return len(p.pods(t, namespace)) == 0 })
 }
 
@@ -364,6 +358,17 @@ func (p platform) create(t *testing.T, objects ...client.Object) {
 		if err := p.api.Create(t.Context(), object); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// change patches the Deployment, whose status the kubelet writes meanwhile.
+func (p platform) change(t *testing.T, namespace string, change func(*appsv1.Deployment)) {
+	t.Helper()
+	d := p.deployment(t, namespace)
+	before := d.DeepCopy()
+	change(d)
+	if err := p.api.Patch(t.Context(), d, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
 	}
 }
 
