@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -21,7 +22,9 @@ import (
 )
 
 func main() {
-	if err := run(ctrl.SetupSignalHandler(), os.Args[1:]); err != nil {
+	switch err := run(ctrl.SetupSignalHandler(), os.Args[1:]); {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	default:
 		fmt.Fprintln(os.Stderr, "manager:", err)
 		os.Exit(1)
 	}
@@ -34,6 +37,7 @@ type settings struct {
 	leaderElect                 bool
 }
 
+// parse reads the flags. Flag.ErrHelp means that it has printed them.
 func parse(args []string) (settings, error) {
 	var s settings
 	flags := flag.NewFlagSet("manager", flag.ContinueOnError)
@@ -60,11 +64,14 @@ func parse(args []string) (settings, error) {
 	case s.Concurrency < 1:
 		return s, fmt.Errorf("--concurrency must be at least 1, is %d", s.Concurrency)
 	}
-	for name, interval := range map[string]time.Duration{
-		"resync-interval": s.Resync, "lag-interval": s.LagInterval, "status-interval": s.StatusInterval, "poll-interval": s.PollInterval,
+	for _, interval := range []struct {
+		flag string
+		time.Duration
+	}{
+		{"resync-interval", s.Resync}, {"lag-interval", s.LagInterval}, {"status-interval", s.StatusInterval}, {"poll-interval", s.PollInterval},
 	} {
-		if interval < 100*time.Millisecond {
-			return s, fmt.Errorf("--%s must be at least 100ms, is %s", name, interval)
+		if interval.Duration < 100*time.Millisecond {
+			return s, fmt.Errorf("--%s must be at least 100ms, is %s", interval.flag, interval.Duration)
 		}
 	}
 	return s, nil
