@@ -123,3 +123,23 @@ func TestLaneAndTopicClaimEachOther(t *testing.T) {
 		h.wantsGone(topic)
 	}
 }
+
+// Two that came to hold a name at once, before the cache showed one to the
+// other: the older one has it, and deleting the other deletes nothing.
+func TestLoserOfARaceDeletesNothing(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.cluster(func(c *v1alpha1.KafkaCluster) { c.Spec.TopicNaming = v1alpha1.NamingFree })
+	name := func(topic *v1alpha1.Topic) { topic.Spec.TopicName = h.namespace + ".contested" }
+	winner := h.readyTopic("a", name)
+	loser := h.topic("b", name, deleteData, func(topic *v1alpha1.Topic) { topic.Finalizers = []string{v1alpha1.Finalizer} })
+	loser.Status.Cluster, loser.Status.TopicName = winner.Status.Cluster, winner.Status.TopicName
+	h.must(h.live.Status().Update(t.Context(), loser))
+	h.pass(loser)
+	h.wantsStalled(loser, v1alpha1.ReasonConflict, "belongs to Topic "+h.namespace+"/a, which claimed it first")
+	h.pass(winner)
+	h.wantsReady(winner)
+	h.delete(loser)
+	h.wantsGone(loser)
+	h.wantsTopic(kafka.Topic{Partitions: winner.Status.Partitions, Config: map[string]string{}}, winner)
+}

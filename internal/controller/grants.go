@@ -44,13 +44,15 @@ func (g granter) grant(ctx context.Context, cluster string, connection *kafka.Cl
 	}
 	defer func() { pledge.finish(err) }()
 
-	if record := formatBindings(pledge.Record); !containsAll(*managedBindings(owner), record) {
-		*managedBindings(owner) = record
+	if !pledge.certain {
+		if record := formatBindings(pledge.Record); !containsAll(*managedBindings(owner), record) {
+			*managedBindings(owner) = record
+		}
 		if err := g.record(ctx, before, owner); err != nil {
 			return grantResult{}, err
 		}
+		pledge.wrote()
 	}
-	pledge.wrote()
 	if err := connection.AddBindings(ctx, pledge.Add); err != nil {
 		return grantResult{}, kafkaHalt(err)
 	}

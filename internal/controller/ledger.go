@@ -41,8 +41,8 @@ type ledger struct {
 // book is the ledger of one cluster.
 type book struct {
 	owners map[types.UID]entry
-	// How many owners need, have recorded and pledge a binding: the sums of owners.
-	needed, recorded, pledged counts
+	// How many owners need a binding and have recorded it: the sums of owners.
+	needed, recorded counts
 	// removing holds the bindings that are being taken back.
 	removing map[kafka.Binding]*removal
 	view     bindingsView
@@ -54,12 +54,9 @@ type removal struct {
 	over chan struct{} // closes when the last of them is done
 }
 
-// entry is what one resource needs and answers for.
+// entry is what one resource needs, and what its status lists for certain.
 type entry struct {
-	want bindings
-	// recorded is what its status lists for certain; pledged is that, and what
-	// is about to be written there.
-	recorded, pledged bindings
+	want, recorded bindings
 }
 
 type (
@@ -75,9 +72,11 @@ func newLedger(reader client.Reader, fresh time.Duration) *ledger {
 // by finish.
 type pledge struct {
 	kafka.BindingPlan
-	ledger *ledger
-	book   *book
-	owner  types.UID
+	// certain: status lists what it must before anything is carried out.
+	certain bool
+	ledger  *ledger
+	book    *book
+	owner   types.UID
 }
 
 // plan enters what owner needs on a cluster and plans what follows. It returns
@@ -99,11 +98,11 @@ func (l *ledger) plan(ctx context.Context, cluster string, connection *kafka.Clu
 		return nil, err
 	}
 
-	mine := book.owners[owner.GetUID()]
+	mine, known := book.owners[owner.GetUID()]
 	mine.want = bindingSet(want)
-	// The cache may be behind this manager's own last write.
-	mine.recorded = union(bindingSet(listed), mine.recorded)
-	mine.pledged = union(mine.recorded, mine.pledged)
+	if !known { // otherwise the cache may be behind what this manager has written last
+		mine.recorded = bindingSet(listed)
+	}
 	book.set(owner.GetUID(), mine)
 
 	plan := kafka.PlanBindings(book.question(mine))
@@ -111,8 +110,9 @@ func (l *ledger) plan(ctx context.Context, cluster string, connection *kafka.Clu
 	if !book.view.of(connection) || !sure && (differs || book.view.older(l.fresh)) {
 		return nil, nil
 	}
-	mine.pledged = bindingSet(plan.Record)
-	mine.recorded = intersection(mine.recorded, mine.pledged)
+	record := bindingSet(plan.Record)
+	mine.recorded = intersection(mine.recorded, record)
+	certain := len(mine.recorded) == len(record)
 	book.set(owner.GetUID(), mine)
 	for _, binding := range plan.Remove {
 		if book.removing[binding] == nil {
@@ -120,7 +120,7 @@ func (l *ledger) plan(ctx context.Context, cluster string, connection *kafka.Clu
 		}
 		book.removing[binding].by++
 	}
-	return &pledge{BindingPlan: plan, ledger: l, book: book, owner: owner.GetUID()}, nil
+	return &pledge{BindingPlan: plan, certain: certain, ledger: l, book: book, owner: owner.GetUID()}, nil
 }
 
 // awaitRemovals waits, with the lock released, while somebody removes one of
@@ -161,7 +161,6 @@ func (p *pledge) finish(err error) {
 		p.book.view.change(p.Add, p.Remove)
 		mine := p.book.owners[p.owner]
 		mine.recorded = bindingSet(p.Keep)
-		mine.pledged = mine.recorded
 		p.book.set(p.owner, mine)
 	}
 	for _, binding := range p.Remove {
@@ -240,7 +239,7 @@ func (l *ledger) book(ctx context.Context, cluster string) (*book, error) {
 		return book, nil
 	}
 	book := &book{
-		owners: map[types.UID]entry{}, needed: counts{}, recorded: counts{}, pledged: counts{},
+		owners: map[types.UID]entry{}, needed: counts{}, recorded: counts{},
 		removing: map[kafka.Binding]*removal{},
 	}
 	err := eachOwner(ctx, l.reader, func(owner client.Object) error {
@@ -251,10 +250,9 @@ func (l *ledger) book(ctx context.Context, cluster string) (*book, error) {
 		if err != nil {
 			return err
 		}
-		recorded := bindingSet(listed)
-		e := entry{recorded: recorded, pledged: recorded}
+		e := entry{recorded: bindingSet(listed)}
 		if owner.GetDeletionTimestamp().IsZero() {
-			e.want = recorded
+			e.want = e.recorded
 		}
 		book.set(owner.GetUID(), e)
 		return nil
@@ -266,25 +264,22 @@ func (l *ledger) book(ctx context.Context, cluster string) (*book, error) {
 	return book, nil
 }
 
-// question asks PlanBindings about one owner. Of a binding that it needs, it
-// counts who pledges it: then it is Weir's. Of one that it wants to let go, only
-// whose status lists it for certain.
+// question asks PlanBindings about one owner.
 func (b *book) question(mine entry) kafka.BindingQuestion {
 	question := kafka.BindingQuestion{
 		Have: b.view.have, NeededElsewhere: bindings{}, RecordedElsewhere: bindings{},
 	}
 	for binding := range mine.want {
 		question.Want = append(question.Want, binding)
-		if b.pledged[binding] > mine.pledged.count(binding) {
-			question.RecordedElsewhere[binding] = struct{}{}
-		}
 	}
 	for binding := range mine.recorded {
 		question.Recorded = append(question.Recorded, binding)
+	}
+	for binding := range union(mine.want, mine.recorded) {
 		if b.needed[binding] > mine.want.count(binding) {
 			question.NeededElsewhere[binding] = struct{}{}
 		}
-		if mine.want.count(binding) == 0 && b.recorded[binding] > 1 {
+		if b.recorded[binding] > mine.recorded.count(binding) {
 			question.RecordedElsewhere[binding] = struct{}{}
 		}
 	}
@@ -295,7 +290,6 @@ func (b *book) set(uid types.UID, e entry) {
 	old := b.owners[uid]
 	b.needed.change(old.want, e.want)
 	b.recorded.change(old.recorded, e.recorded)
-	b.pledged.change(old.pledged, e.pledged)
 	b.owners[uid] = e
 }
 

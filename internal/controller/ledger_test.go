@@ -28,6 +28,8 @@ type world struct {
 	broker    bindings
 	strangers bindings // made by nobody here
 	statuses  map[types.UID][]string
+	older     map[types.UID][]string // what a cache that is behind shows
+	quiet     bool                   // caches are not behind any more
 	ledger    *ledger
 	owners    []*worldOwner
 	log       []string
@@ -53,6 +55,18 @@ func (w *world) object(o *worldOwner) *v1alpha1.Topic {
 	topic.Status.ManagedBindings = w.statuses[o.uid]
 	return topic
 }
+
+// write makes lines the status of o, unless the pass began with an older one:
+// then the API server answers with a conflict.
+func (w *world) write(o *worldOwner, read, lines []string) error {
+	if !slices.Equal(read, w.statuses[o.uid]) {
+		return errConflict
+	}
+	w.older[o.uid], w.statuses[o.uid] = w.statuses[o.uid], lines
+	return nil
+}
+
+var errConflict = errors.New("conflict")
 
 // List implements client.Reader for the ledger, which reads the resources of a
 // cluster when it opens its book.
@@ -82,6 +96,12 @@ func (w *world) begin(o *worldOwner) {
 	}
 	var asked time.Time
 	var answer bindings
+	object := w.object(o)
+	if !w.quiet && w.random.IntN(4) == 0 && !o.deleting {
+		object.Status.ManagedBindings = w.older[o.uid]
+	}
+	read := object.Status.ManagedBindings
+	var keep []kafka.Binding
 	o.pass = []func() error{
 		func() error { asked, answer = time.Now(), maps.Clone(w.broker); return nil },
 		func() error {
@@ -91,7 +111,7 @@ func (w *world) begin(o *worldOwner) {
 			}
 			book.view.show(nil, asked, answer)
 			o.has = nil // it is no longer entitled to what it had and wants no more
-			o.pledge, err = w.ledger.plan(w.Context(), "main", nil, w.object(o), want, true)
+			o.pledge, err = w.ledger.plan(w.Context(), "main", nil, object, want, true)
 			if o.pledge == nil {
 				w.begin(o) // the answer is worth nothing any more
 				return err
@@ -100,8 +120,24 @@ func (w *world) begin(o *worldOwner) {
 			w.log = append(w.log, fmt.Sprintf("  wants %v, records %v, adds %v, removes %v, keeps %v", want, plan.Record, plan.Add, plan.Remove, plan.Keep))
 			return err
 		},
-		func() error { w.statuses[o.uid] = formatBindings(o.pledge.Record); return nil },
-		func() error { o.pledge.wrote(); return nil },
+		func() error {
+			if o.pledge.certain {
+				return nil
+			}
+			record := formatBindings(o.pledge.Record)
+			if containsAll(read, record) {
+				record = read
+			}
+			err := w.write(o, read, record)
+			read = record
+			return err
+		},
+		func() error {
+			if !o.pledge.certain {
+				o.pledge.wrote()
+			}
+			return nil
+		},
 		func() error { maps.Copy(w.broker, bindingSet(o.pledge.Add)); return nil },
 		func() error {
 			for _, binding := range o.pledge.Remove {
@@ -109,10 +145,14 @@ func (w *world) begin(o *worldOwner) {
 			}
 			return nil
 		},
-		func() error { o.pledge.finish(nil); return nil },
+		func() error { keep = o.pledge.Keep; o.pledge.finish(nil); o.pledge = nil; return nil },
 		func() error {
-			w.statuses[o.uid] = formatBindings(o.pledge.Keep)
-			o.pledge, o.has = nil, want
+			o.has = want
+			if lines := formatBindings(keep); !slices.Equal(read, lines) {
+				if err := w.write(o, read, lines); err != nil {
+					return err
+				}
+			}
 			if o.deleting && len(w.statuses[o.uid]) == 0 {
 				o.gone = true
 				delete(w.statuses, o.uid)
@@ -135,7 +175,10 @@ func (w *world) step(o *worldOwner) {
 	w.log = append(w.log, fmt.Sprintf("%s step %d", o.uid, 8-len(o.pass)))
 	next := o.pass[0]
 	o.pass = o.pass[1:]
-	if err := next(); err != nil {
+	switch err := next(); {
+	case errors.Is(err, errConflict):
+		w.fail(o)
+	case err != nil:
 		w.Fatal(err)
 	}
 }
@@ -143,7 +186,7 @@ func (w *world) step(o *worldOwner) {
 // fail ends o's pass in the middle, as an error of Kafka or the API server does.
 func (w *world) fail(o *worldOwner) {
 	w.log = append(w.log, fmt.Sprintf("%s fails", o.uid))
-	if o.pledge != nil && len(o.pass) > 1 {
+	if o.pledge != nil {
 		o.pledge.finish(errors.New("injected"))
 	}
 	o.pledge, o.pass = nil, nil
@@ -201,6 +244,7 @@ func (w *world) fatalf(format string, args ...any) {
 
 // settle finishes what is under way and makes passes until nothing changes.
 func (w *world) settle() {
+	w.quiet = true
 	for range 4 {
 		for _, o := range w.owners {
 			if !o.gone && len(o.pass) == 0 {
@@ -241,7 +285,7 @@ func TestLedgerLosesTrackOfNothing(t *testing.T) {
 	all = append(all, kafka.ReadGroup("User:a", "billing")...)
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 1))
-		w := &world{T: t, random: random, broker: bindings{}, strangers: bindings{}, statuses: map[types.UID][]string{}}
+		w := &world{T: t, random: random, broker: bindings{}, strangers: bindings{}, statuses: map[types.UID][]string{}, older: map[types.UID][]string{}}
 		w.log = append(w.log, fmt.Sprintf("seed %d", seed))
 		for _, binding := range all {
 			if random.IntN(6) == 0 {

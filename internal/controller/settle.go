@@ -72,10 +72,11 @@ func letGo(obj client.Object) bool {
 	return !obj.GetDeletionTimestamp().IsZero() && !controllerutil.ContainsFinalizer(obj, v1alpha1.Finalizer)
 }
 
-// record writes what a pass is about to create outside, before it does, and
-// brings before up to date so that settle compares with what is written.
+// record makes sure that status lists what a pass is about to create outside,
+// before it does, and brings before up to date so that settle compares with
+// what is written. A conflict says that the cache was behind.
 func (s settler) record(ctx context.Context, before, after client.Object) error {
-	if err := s.write(ctx, before, after); err != nil {
+	if err := s.patch(ctx, before, after); err != nil {
 		return fmt.Errorf("recording in status: %w", err)
 	}
 	copyStatus(before, after)
@@ -83,16 +84,21 @@ func (s settler) record(ctx context.Context, before, after client.Object) error 
 	return nil
 }
 
-// write patches status with an optimistic lock, if it differs. An object that
-// is gone needs no status.
+// write patches status, if it differs. An object that is gone needs no status.
 func (s settler) write(ctx context.Context, before, after client.Object) error {
 	if equality.Semantic.DeepEqual(statusOf(before), statusOf(after)) {
 		return nil
 	}
+	return client.IgnoreNotFound(s.patch(ctx, before, after))
+}
+
+// patch writes what status has more or less than before. By its optimistic lock
+// it also tells whether the cache was behind, where there is nothing to write.
+func (s settler) patch(ctx context.Context, before, after client.Object) error {
 	base := before.DeepCopyObject().(client.Object)
 	base.SetResourceVersion(after.GetResourceVersion())
 	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
-	return client.IgnoreNotFound(s.client.Status().Patch(ctx, after, patch))
+	return s.client.Status().Patch(ctx, after, patch)
 }
 
 // setShared sets the three conditions that every kind has, so that kstatus
