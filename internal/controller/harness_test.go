@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -348,6 +349,18 @@ func (h *harness) create(obj client.Object) {
 	h.Helper()
 	h.must(h.live.Create(h.Context(), obj))
 	h.sync(obj)
+}
+
+// edit changes the newest obj, whose status the operator may write meanwhile.
+func (h *harness) edit(obj client.Object, change func()) {
+	h.Helper()
+	h.must(retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		if err := h.live.Get(h.Context(), client.ObjectKeyFromObject(obj), obj); err != nil {
+			return err
+		}
+		change()
+		return h.live.Update(h.Context(), obj)
+	}))
 }
 
 // update changes the newest obj and waits until the cache has it.

@@ -227,9 +227,7 @@ func TestOperator(t *testing.T) {
 	}
 	apply(cluster)
 	h.awaits(cluster, v1alpha1.ConditionReady, v1alpha1.ReasonConnected)
-	h.must(h.live.Get(t.Context(), keyOf(cluster), cluster))
-	cluster.Annotations = map[string]string{v1alpha1.DefaultClusterAnnotation: "true"}
-	h.must(h.live.Update(t.Context(), cluster))
+	h.edit(cluster, func() { cluster.Annotations = map[string]string{v1alpha1.DefaultClusterAnnotation: "true"} })
 	h.awaits(topic, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	h.awaits(relay, v1alpha1.ConditionReady, v1alpha1.ReasonProgressing)
 	h.wants(relay, v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonProgressing, "waiting for the worker's pod")
@@ -273,9 +271,7 @@ func TestOperator(t *testing.T) {
 		}
 		return ""
 	})
-	h.must(h.live.Get(t.Context(), keyOf(group), group))
-	group.Spec.Alerts.Enabled = ptr(false)
-	h.must(h.live.Update(t.Context(), group))
+	h.edit(group, func() { group.Spec.Alerts.Enabled = ptr(false) })
 	h.awaitsGone(rule)
 
 	// So does the retry worker.
@@ -283,9 +279,7 @@ func TestOperator(t *testing.T) {
 	if h.gone(deployment) {
 		t.Error("there is no retry worker")
 	}
-	h.must(h.live.Get(t.Context(), keyOf(group), group))
-	group.Spec.DeadLetterPolicyRef = nil
-	h.must(h.live.Update(t.Context(), group))
+	h.edit(group, func() { group.Spec.DeadLetterPolicyRef = nil })
 	h.awaitsGone(deployment)
 
 	// Users of a Topic keep it, and the last of them wakes it when it goes;

@@ -17,6 +17,9 @@ const (
 	// maxBatchBytes bounds the rows of a batch (law 5). A row that is larger
 	// is a batch of its own.
 	maxBatchBytes = 16 << 20
+	// staleAfter is how long a read may take before its rows are doubted: a
+	// relay that was stopped in the middle may have lost its session since.
+	staleAfter = time.Second
 )
 
 // Source reads and settles one outbox table in a session that holds its lock.
@@ -65,9 +68,15 @@ func (s *Source) Next(ctx context.Context) ([]relay.Item, error) {
 			return nil, ctx.Err()
 		}
 	}
+	start := time.Now()
 	items, full, err := s.read(context.WithoutCancel(ctx))
 	if err != nil {
 		return nil, Problem(fmt.Errorf("reading %s: %w", s.table.Name, err))
+	}
+	if len(items) > 0 && time.Since(start) > staleAfter {
+		if err := s.Keep(context.WithoutCancel(ctx)); err != nil {
+			return nil, err
+		}
 	}
 	switch {
 	case full:
