@@ -75,7 +75,7 @@ func startOperator(t *testing.T) (*harness, *rights) {
 	ctx, cancel := context.WithCancel(context.Background())
 	h.must(Setup(ctx, mgr, Options{
 		Namespace: h.operator, Image: "weir:test", Concurrency: 4,
-		Resync: time.Minute, LagInterval: 200 * time.Millisecond, StatusInterval: time.Minute, PollInterval: time.Minute,
+		Resync: time.Hour, LagInterval: 200 * time.Millisecond, StatusInterval: time.Hour, PollInterval: time.Hour,
 	}))
 	done := make(chan error, 1)
 	go func() { done <- mgr.Start(ctx) }()
