@@ -122,16 +122,7 @@ func (p *pipeline) createTopic(name string, configs map[string]*string) {
 
 func (p *pipeline) grant(topic string, operations ...kadm.ACLOperation) {
 	p.t.Helper()
-	acls := kadm.NewACLs().Allow("User:" + p.user.Name).Operations(operations...).Topics(topic).ResourcePatternType(kadm.ACLPatternLiteral)
-	results, err := p.admin.CreateACLs(p.t.Context(), acls)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	for _, result := range results {
-		if result.Err != nil {
-			p.t.Fatal(result.Err)
-		}
-	}
+	p.kafka.Allow(p.t, p.user, kadm.NewACLs().Topics(topic), operations...)
 }
 
 func (p *pipeline) write(name, text string) {

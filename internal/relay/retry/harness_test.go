@@ -125,16 +125,7 @@ func (p *platform) createTopics(g config.RetryGroup) {
 // allow gives the worker's user rights on resources.
 func (p *platform) allow(acls *kadm.ACLBuilder, operations ...kadm.ACLOperation) {
 	p.tb.Helper()
-	results, err := p.admin.CreateACLs(p.tb.Context(),
-		acls.Allow("User:"+p.user.Name).Operations(operations...).ResourcePatternType(kadm.ACLPatternLiteral))
-	if err != nil {
-		p.tb.Fatal(err)
-	}
-	for _, result := range results {
-		if result.Err != nil {
-			p.tb.Fatal(result.Err)
-		}
-	}
+	p.kafka.Allow(p.tb, p.user, acls, operations...)
 }
 
 // apply writes the worker's file.
