@@ -185,11 +185,22 @@ func TestOneRelayIsActive(t *testing.T) {
 // and when the first wakes up it settles nothing and stands by.
 func TestStoppedRelayIsFenced(t *testing.T) {
 	t.Parallel()
-	p := newPipeline(t)
+	p := newPipeline(t, func(o *config.Outbox) { o.Polling.MaxInterval = config.Duration(2 * time.Second) })
 	first := p.start()
 	first.awaitPhase(config.Active)
 	second := p.start()
 	second.awaitPhase(config.Standby)
+	// Between two looks at the table, not in the middle of one: the server ends
+	// an idle session after idle_session_timeout.
+	await(t, "the relay to pause", func() (paused bool) {
+		err := p.db.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity JOIN pg_locks USING (pid)
+			WHERE locktype = 'advisory' AND granted AND datname = current_database()
+			AND state = 'idle' AND state_change < now() - interval '500 ms')`).Scan(&paused)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return paused
+	})
 	first.signal(syscall.SIGSTOP)
 	p.insert("a", 1, 1000)
 	second.awaitPhase(config.Active)
