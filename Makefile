@@ -29,10 +29,10 @@ verify: ## Fail if generated files, formatting, imports or lint are not in order
 	if [ -n "$$files" ]; then printf 'not formatted (run gofmt -w):\n%s\n' "$$files" >&2; exit 1; fi
 	go vet ./...
 	go mod tidy -diff
-	$(LINT) run
+	$(LINT) run --allow-parallel-runners
 
 lint: ## Run the linters; the import rules of the architecture are among them.
-	$(LINT) run
+	$(LINT) run --allow-parallel-runners
 
 generate: ## Write deep copies, CRDs, RBAC and docs/api.md from the sources.
 	@mkdir -p $(OUT)/api/v1alpha1 $(OUT)/config/crd $(OUT)/config/rbac $(OUT)/docs
