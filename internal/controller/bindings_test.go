@@ -15,6 +15,7 @@ import (
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/kafka"
+	"github.com/weir-dev/weir/test/env"
 )
 
 // A binding that two Topics grant goes with the second of them; a stranger's
@@ -41,8 +42,7 @@ func TestSharedBindings(t *testing.T) {
 		}
 	}
 	h.update(first, func() { first.Spec.Access = nil })
-	h.pass(first)
-	h.wantsReady(first)
+	h.passUntilReady(first)
 	h.wantsBindings(group, shared...)
 	h.restart()
 	h.delete(second)
@@ -91,26 +91,26 @@ func TestCrashBetweenRecordAndSettle(t *testing.T) {
 	}
 	refusing := func(keys ...kmsg.Key) func(*harness) func() {
 		return func(h *harness) func() {
-			if h.kafka.Fake == nil {
-				h.Skip("Kafka's faults are injected in kfake")
-			}
 			return h.kafka.Fake.Fault(kfake.Fault{Keys: keys, Resource: h.namespace + ".orders", Err: kerr.UnknownServerError, Count: -1}).Remove
 		}
 	}
-	for name, breakIt := range map[string]func(*harness) func(){
-		"before the topic is recorded":       statusWrite(1),
-		"before the bindings are recorded":   statusWrite(2),
-		"after everything, before settling":  statusWrite(3),
-		"while the bindings are being added": refusing(kmsg.CreateACLs),
+	for name, crash := range map[string]struct {
+		on      func(testing.TB) *env.Kafka
+		breakIt func(*harness) (restore func())
+	}{
+		"before the topic is recorded":       {env.SharedKafka, statusWrite(1)},
+		"before the bindings are recorded":   {env.SharedKafka, statusWrite(2)},
+		"after everything, before settling":  {env.SharedKafka, statusWrite(3)},
+		"while the bindings are being added": {env.SharedFake, refusing(kmsg.CreateACLs)},
 	} {
 		for survival, restart := range map[string]bool{"it restarts": true, "it goes on": false} {
 			t.Run(name+", "+survival, func(t *testing.T) {
 				t.Parallel()
-				h := newHarness(t)
+				h := newHarnessOn(t, crash.on(t))
 				h.cluster()
 				topic := h.topic("orders", withAccess, deleteData)
 				name := h.namespace + ".orders"
-				restore := breakIt(h)
+				restore := crash.breakIt(h)
 				h.sync(topic)
 				if result, err := h.set.topic.Reconcile(t.Context(), topic.DeepCopy()); err == nil {
 					t.Fatalf("the pass did not fail: %v", result)
@@ -139,10 +139,7 @@ func TestCrashBetweenRecordAndSettle(t *testing.T) {
 // Removing fails: the bindings stay recorded until they are gone.
 func TestCrashWhileRevoking(t *testing.T) {
 	t.Parallel()
-	h := newHarness(t)
-	if h.kafka.Fake == nil {
-		t.Skip("Kafka's faults are injected in kfake")
-	}
+	h := newHarnessOn(t, env.SharedFake(t))
 	h.cluster()
 	topic := h.readyTopic("orders", withAccess)
 	name := topic.Status.TopicName
@@ -175,7 +172,7 @@ func TestSweepWakesWhatDiffers(t *testing.T) {
 	h.pass(suspended)
 	h.readyTopic("orders")
 	group := h.group("billing")
-	h.passUntil(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(group)
 	h.events.take()
 	h.wantsDrift(cluster)
 
@@ -192,8 +189,7 @@ func TestSweepWakesWhatDiffers(t *testing.T) {
 	h.wantsDrift(cluster, "ConsumerGroup/billing", "Topic/changed", "Topic/stripped")
 
 	for _, obj := range []client.Object{changed, stripped, group} {
-		h.pass(obj)
-		h.wantsReady(obj)
+		h.passUntilReady(obj)
 	}
 	h.wantsEvents(
 		"Topic/changed DriftCorrected Apply: somebody else changed topic "+changed.Status.TopicName+"; put right: config retention.ms: 1000 -> 3600000",

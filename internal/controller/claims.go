@@ -20,7 +20,9 @@ const claimIndex = "weir.dev/claim"
 // its status says so, which is before anything is created there.
 type claim struct {
 	client.Object
-	holds bool
+	recorded string // the cluster in its status, empty if it never had one
+	ref      *v1alpha1.ClusterReference
+	holds    bool
 }
 
 // before says whether c's claim goes before the other one: who holds the name
@@ -38,42 +40,49 @@ func (c claim) before(other claim) bool {
 }
 
 func topicClaim(topic *v1alpha1.Topic, cluster, name string) claim {
-	return claim{topic, topic.Status.Cluster == cluster && topic.Status.TopicName == name}
+	holds := topic.Status.Cluster == cluster && topic.Status.TopicName == name
+	return claim{topic, topic.Status.Cluster, topic.Spec.ClusterRef, holds}
 }
 
 func groupClaim(group *v1alpha1.ConsumerGroup, cluster, id string) claim {
-	return claim{group, group.Status.Cluster == cluster && group.Status.GroupID == id}
+	holds := group.Status.Cluster == cluster && group.Status.GroupID == id
+	return claim{group, group.Status.Cluster, group.Spec.ClusterRef, holds}
+}
+
+// rival is the resource whose claim goes before all others on a cluster, or
+// nil where that is mine.
+func (b base) rival(ctx context.Context, cluster string, mine claim, claims []claim) client.Object {
+	first := mine
+	for _, c := range claims {
+		theirs, err := b.clusters.find(ctx, c.recorded, c.ref)
+		if err == nil && theirs.Name == cluster && c.before(first) {
+			first = c
+		}
+	}
+	if first.GetUID() == mine.GetUID() {
+		return nil
+	}
+	return first.Object
 }
 
 // claimTopic returns a halt where a topic's name on a cluster belongs to
 // another Topic, or to the dead letter topics of a ConsumerGroup.
 func (b base) claimTopic(ctx context.Context, topic *v1alpha1.Topic, cluster *v1alpha1.KafkaCluster, name string) error {
 	mine := topicClaim(topic, cluster.Name, name)
-	var rivals v1alpha1.TopicList
-	if err := b.client.List(ctx, &rivals, client.MatchingFields{claimIndex: name}); err != nil {
+	var topics v1alpha1.TopicList
+	if err := b.client.List(ctx, &topics, client.MatchingFields{claimIndex: name}); err != nil {
 		return fmt.Errorf("looking for other claims to topic %s: %w", name, err)
 	}
-	first := mine
-	for i := range rivals.Items {
-		rival := &rivals.Items[i]
-		if rival.UID == mine.GetUID() {
-			continue
-		}
-		theirs, err := b.clusters.find(ctx, rival.Status.Cluster, rival.Spec.ClusterRef)
-		if err != nil || theirs.Name != cluster.Name {
-			continue
-		}
-		if theirName, err := topicName(cluster.Spec.TopicNaming, rival); err != nil || theirName != name {
-			continue
-		}
-		if c := topicClaim(rival, cluster.Name, name); c.before(first) {
-			first = c
+	var claims []claim
+	for i := range topics.Items {
+		if theirName, err := topicName(cluster.Spec.TopicNaming, &topics.Items[i]); err == nil && theirName == name {
+			claims = append(claims, topicClaim(&topics.Items[i], cluster.Name, name))
 		}
 	}
-	if first != mine {
+	if rival := b.rival(ctx, cluster.Name, mine, claims); rival != nil {
 		return stall(v1alpha1.ReasonConflict,
 			"topic %q on KafkaCluster %q belongs to Topic %s, which claimed it first; nothing is touched: give this Topic another spec.topicName, or delete it",
-			name, cluster.Name, client.ObjectKeyFromObject(first))
+			name, cluster.Name, client.ObjectKeyFromObject(rival))
 	}
 	if mine.holds {
 		return nil
@@ -119,29 +128,18 @@ func groupOfLane(topic string) (id string, ok bool) {
 // claimGroup returns a halt where a group ID on a cluster belongs to another
 // ConsumerGroup.
 func (b base) claimGroup(ctx context.Context, group *v1alpha1.ConsumerGroup, cluster, id string) error {
-	mine := groupClaim(group, cluster, id)
-	var rivals v1alpha1.ConsumerGroupList
-	if err := b.client.List(ctx, &rivals, client.MatchingFields{claimIndex: id}); err != nil {
+	var groups v1alpha1.ConsumerGroupList
+	if err := b.client.List(ctx, &groups, client.MatchingFields{claimIndex: id}); err != nil {
 		return fmt.Errorf("looking for other claims to group %s: %w", id, err)
 	}
-	first := mine
-	for i := range rivals.Items {
-		rival := &rivals.Items[i]
-		if rival.UID == mine.GetUID() {
-			continue
-		}
-		theirs, err := b.clusters.find(ctx, rival.Status.Cluster, rival.Spec.ClusterRef)
-		if err != nil || theirs.Name != cluster {
-			continue
-		}
-		if c := groupClaim(rival, cluster, id); c.before(first) {
-			first = c
-		}
+	var claims []claim
+	for i := range groups.Items {
+		claims = append(claims, groupClaim(&groups.Items[i], cluster, id))
 	}
-	if first != mine {
+	if rival := b.rival(ctx, cluster, groupClaim(group, cluster, id), claims); rival != nil {
 		return stall(v1alpha1.ReasonConflict,
 			"group %q on KafkaCluster %q belongs to ConsumerGroup %s, which claimed it first; nothing is touched: give this ConsumerGroup another spec.groupId, or delete it",
-			id, cluster, client.ObjectKeyFromObject(first))
+			id, cluster, client.ObjectKeyFromObject(rival))
 	}
 	return nil
 }

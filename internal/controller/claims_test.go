@@ -14,9 +14,10 @@ import (
 func TestClaimOrder(t *testing.T) {
 	t.Parallel()
 	claimOf := func(name string, second int64, holds bool) claim {
-		return claim{&v1alpha1.Topic{ObjectMeta: metav1.ObjectMeta{
+		topic := &v1alpha1.Topic{ObjectMeta: metav1.ObjectMeta{
 			Namespace: "shop", Name: name, CreationTimestamp: metav1.NewTime(time.Unix(second, 0)),
-		}}, holds}
+		}}
+		return claim{Object: topic, holds: holds}
 	}
 	for name, test := range map[string]struct{ first, second claim }{
 		"the older":                     {claimOf("b", 1, false), claimOf("a", 2, false)},
@@ -64,13 +65,12 @@ func TestTopicHolderStays(t *testing.T) {
 	h.wantsStalled(younger, v1alpha1.ReasonConflict, "belongs to Topic "+h.namespace+"/a, which claimed it first")
 	h.delete(older)
 	h.wantsGone(older)
-	h.passUntil(younger, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(younger)
 
 	third := h.topic("a", name)
 	h.pass(third)
 	h.wantsStalled(third, v1alpha1.ReasonConflict, "belongs to Topic "+h.namespace+"/b, which claimed it first")
-	h.pass(younger)
-	h.wantsReady(younger)
+	h.passUntilReady(younger)
 }
 
 func TestGroupOwner(t *testing.T) {
@@ -83,12 +83,12 @@ func TestGroupOwner(t *testing.T) {
 	second := h.group("b", id)
 	h.pass(second)
 	h.wantsStalled(second, v1alpha1.ReasonConflict, "belongs to ConsumerGroup "+h.namespace+"/a, which claimed it first; nothing is touched")
-	h.passUntil(first, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(first)
 	h.wantsBindings(first.Status.GroupID, kafka.ReadGroup("User:a", first.Status.GroupID)...)
 
 	h.delete(first)
 	h.wantsGone(first)
-	h.passUntil(second, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(second)
 	h.wantsBindings(second.Status.GroupID, kafka.ReadGroup("User:b", second.Status.GroupID)...)
 }
 
@@ -113,7 +113,7 @@ func TestLaneAndTopicClaimEachOther(t *testing.T) {
 	h.wantsBindings(payments.Status.TopicName)
 
 	billing := h.group("billing", withPolicy)
-	h.passUntil(billing, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(billing)
 	for _, name := range []string{"billing.dlt", "billing.wait.1"} {
 		topic := h.topic(name, deleteData)
 		h.pass(topic)
@@ -137,8 +137,7 @@ func TestLoserOfARaceDeletesNothing(t *testing.T) {
 	h.must(h.live.Status().Update(t.Context(), loser))
 	h.pass(loser)
 	h.wantsStalled(loser, v1alpha1.ReasonConflict, "belongs to Topic "+h.namespace+"/a, which claimed it first")
-	h.pass(winner)
-	h.wantsReady(winner)
+	h.passUntilReady(winner)
 	h.delete(loser)
 	h.wantsGone(loser)
 	h.wantsTopic(kafka.Topic{Partitions: winner.Status.Partitions, Config: map[string]string{}}, winner)

@@ -25,7 +25,7 @@ import (
 func (h *harness) readyGroup(name string, change ...func(*v1alpha1.ConsumerGroup)) *v1alpha1.ConsumerGroup {
 	h.Helper()
 	group := h.group(name, change...)
-	h.passUntil(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(group)
 	return group
 }
 
@@ -89,7 +89,7 @@ func TestGroupWaitsForWhatItRefersTo(t *testing.T) {
 	h.pass(group)
 	h.wants(group, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonPolicyNotReady, "DeadLetterPolicy "+h.namespace+"/standard is not ready; see its conditions")
 	h.pass(policy)
-	h.passUntil(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(group)
 }
 
 // reread is the object of that name in the team's namespace, as the API server has it.
@@ -140,7 +140,7 @@ func TestConsentAcrossNamespaces(t *testing.T) {
 	} {
 		h.update(topic, func() { topic.Spec.AllowedConsumers.Namespaces = test.rule })
 		if test.allowed {
-			h.passUntil(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+			h.passUntilReady(group)
 			h.wantsBindings(topic.Status.TopicName, granted...)
 		} else {
 			h.pass(group)
@@ -150,7 +150,7 @@ func TestConsentAcrossNamespaces(t *testing.T) {
 	}
 	// Consent that is withdrawn takes the grant with it, and nothing else.
 	h.update(topic, func() { topic.Spec.AllowedConsumers.Namespaces = v1alpha1.NamespaceRule{From: v1alpha1.FromAll} })
-	h.passUntil(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(group)
 	h.update(topic, func() { topic.Spec.AllowedConsumers.Namespaces = v1alpha1.NamespaceRule{From: v1alpha1.FromSame} })
 	h.pass(group)
 	h.wantsStalled(group, v1alpha1.ReasonNotAllowed, refused)
@@ -172,7 +172,7 @@ func TestClusterAdmitsNamespaces(t *testing.T) {
 	h.must(h.live.Get(t.Context(), client.ObjectKey{Name: h.namespace}, &namespace))
 	namespace.Labels["kafka"] = "yes"
 	h.must(h.live.Update(t.Context(), &namespace))
-	h.passUntil(topic, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(topic)
 }
 
 // wantsLane compares a topic of a group's lane, once the broker shows it.
@@ -221,7 +221,7 @@ func TestGroupLane(t *testing.T) {
 
 	// A wider source widens the lane; a source that leaves does not narrow it.
 	h.update(payments, func() { payments.Spec.Partitions = ptr(int32(4)) })
-	h.passUntil(payments, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(payments)
 	h.await(func() string {
 		h.pass(group)
 		if got, err := h.admin().ObserveTopic(t.Context(), lane[0]); err != nil || got.Partitions != 4 {
@@ -230,7 +230,7 @@ func TestGroupLane(t *testing.T) {
 		return ""
 	})
 	h.update(group, func() { group.Spec.Topics = group.Spec.Topics[:1] })
-	h.passUntil(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(group)
 
 	// A shorter schedule leaves the wait topics, since records may be in them.
 	h.update(policy, func() { policy.Spec.Retry.MaxAttempts = 2 })
@@ -241,7 +241,7 @@ func TestGroupLane(t *testing.T) {
 	}
 	h.update(policy, func() { policy.Spec.Retry.MaxAttempts = 4 })
 	h.pass(policy)
-	h.passUntil(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(group)
 	h.wantsLane(deadletter.Wait(id, 3), 4, week)
 
 	// Records are never kept shorter than it takes to retry them, but longer
@@ -263,7 +263,7 @@ func TestGroupLane(t *testing.T) {
 
 	// Without a policy the lane stays, and is nobody's business.
 	h.update(group, func() { group.Spec.DeadLetterPolicyRef = nil })
-	h.passUntil(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(group)
 	if group.Status.DeadLetters != nil {
 		t.Errorf("status.deadLetters is %+v", group.Status.DeadLetters)
 	}
@@ -323,7 +323,7 @@ func TestGroupDeadLetters(t *testing.T) {
 	group := h.group("billing", withPolicy)
 	h.pass(policy)
 	h.wants(policy, v1alpha1.ConditionDeadLettersPresent, metav1.ConditionUnknown, v1alpha1.ReasonDeadLettersUnknown, "not been counted yet")
-	h.passUntil(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(group)
 	h.await(func() string { // brokers may show the topic before its offsets
 		h.pass(group)
 		h.pass(policy)
@@ -402,11 +402,11 @@ func TestGroupLagUnknown(t *testing.T) {
 	h.cluster()
 	h.readyTopic("orders", one)
 	group := h.group("billing", func(group *v1alpha1.ConsumerGroup) { group.Spec.Lag.MaxRecords = ptr(int64(1)) })
-	h.passUntil(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(group)
 	gate.Cut()
 	h.passUntil(group, v1alpha1.ConditionLagging, v1alpha1.ReasonLagUnknown)
 	h.wants(group, v1alpha1.ConditionReady, metav1.ConditionFalse, kafka.Unreachable, "")
-	h.must(gate.Restore())
+	gate.Reopen(t)
 	h.passUntil(group, v1alpha1.ConditionLagging, v1alpha1.ReasonWithinObjective)
 	h.wantsReady(group)
 }
@@ -429,7 +429,7 @@ func TestGroupAlerts(t *testing.T) {
 	h.set.ruleKind.present.Store(false)
 	group := h.readyGroup("billing")
 	h.update(group, func() { group.Spec.Lag.MaxRecords = ptr(int64(5)) })
-	h.passUntil(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(group)
 	if rule() != nil {
 		t.Error("there is a PrometheusRule, though the API server is said to have no such kind")
 	}

@@ -79,10 +79,10 @@ func newHarnessOn(t *testing.T, on *env.Kafka) *harness {
 	return h
 }
 
-// startKafka is a cluster of this test's own, to be broken.
-func startKafka(t *testing.T) *env.Kafka {
+// startFake is a cluster of this test's own, to be broken as a whole.
+func startFake(t *testing.T) *env.Kafka {
 	t.Helper()
-	own, err := env.StartKafka(t.Context())
+	own, err := env.StartFake()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,16 +245,18 @@ func (h *harness) cluster(change ...func(*v1alpha1.KafkaCluster)) *v1alpha1.Kafk
 	return cluster
 }
 
+// mechanisms are the API's names of the SASL mechanisms, by Kafka's.
+var mechanisms = map[string]v1alpha1.SASLMechanism{
+	env.Plain: v1alpha1.SASLPlain, env.ScramSHA256: v1alpha1.SASLScramSHA256, env.ScramSHA512: v1alpha1.SASLScramSHA512,
+}
+
 // clusterSpec is a KafkaCluster on the harness's Kafka, named by this test's namespace.
 func (h *harness) clusterSpec() *v1alpha1.KafkaCluster {
-	mechanism := map[string]v1alpha1.SASLMechanism{
-		env.Plain: v1alpha1.SASLPlain, env.ScramSHA256: v1alpha1.SASLScramSHA256, env.ScramSHA512: v1alpha1.SASLScramSHA512,
-	}[h.kafka.Admin.Mechanism]
 	return &v1alpha1.KafkaCluster{
 		ObjectMeta: metav1.ObjectMeta{Name: h.namespace},
 		Spec: v1alpha1.KafkaClusterSpec{
 			BootstrapServers: h.kafka.Bootstrap,
-			SASL:             &v1alpha1.KafkaSASL{Mechanism: mechanism, SecretRef: v1alpha1.SecretReference{Name: "weir-kafka"}},
+			SASL:             &v1alpha1.KafkaSASL{Mechanism: mechanisms[h.kafka.Admin.Mechanism], SecretRef: v1alpha1.SecretReference{Name: "weir-kafka"}},
 		},
 	}
 }
@@ -438,6 +440,14 @@ func (h *harness) passUntil(obj client.Object, condition, reason string) {
 	})
 }
 
+// passUntilReady makes passes until obj is Ready: brokers acknowledge a change
+// before they show it.
+func (h *harness) passUntilReady(obj client.Object) {
+	h.Helper()
+	reason, _ := readyText(obj)
+	h.passUntil(obj, v1alpha1.ConditionReady, reason)
+}
+
 // gone says whether the API server has no obj any more.
 func (h *harness) gone(obj client.Object) bool {
 	h.Helper()
@@ -524,11 +534,10 @@ func (h *harness) await(look func() string) {
 // admin is a connection as the cluster's super user.
 func (h *harness) admin() *kafka.Cluster {
 	h.Helper()
-	mechanism := map[string]string{env.Plain: kafka.Plain, env.ScramSHA256: kafka.ScramSHA256, env.ScramSHA512: kafka.ScramSHA512}
 	cluster, err := kafka.Connect(kafka.Config{
 		BootstrapServers: h.kafka.Bootstrap,
 		SASL: &kafka.SASL{
-			Mechanism: mechanism[h.kafka.Admin.Mechanism],
+			Mechanism: string(mechanisms[h.kafka.Admin.Mechanism]),
 			Credentials: func(context.Context) (string, string, error) {
 				return h.kafka.Admin.Name, h.kafka.Admin.Password, nil
 			},

@@ -80,7 +80,7 @@ func refusedWorld(t *testing.T) (*harness, *strings.Replacer) {
 	h.readyTopic("payments.retry")
 	h.topic("not-ready")
 	abroad := h.topic("orders", func(topic *v1alpha1.Topic) { topic.Namespace = other })
-	h.passUntil(abroad, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(abroad)
 	h.makeTopic(h.namespace+".existing", 3, nil)
 	h.makeTopic(h.namespace+".existing-too", 3, nil)
 	h.policy("standard")

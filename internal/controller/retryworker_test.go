@@ -135,7 +135,7 @@ func TestRetryWorkerComesAndGoes(t *testing.T) {
 	h.settled(cluster)
 	h.wantsBindings(deadletter.DLT(id))
 	h.update(other, func() { other.Spec.DeadLetterPolicyRef = nil })
-	h.passUntil(other, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(other)
 	h.settled(cluster)
 	var deployment appsv1.Deployment
 	if err := h.live.Get(t.Context(), client.ObjectKey{Namespace: h.operator, Name: retryWorkerName(cluster.Name)}, &deployment); client.IgnoreNotFound(err) != nil || err == nil {
@@ -186,8 +186,7 @@ func TestRetryWorkerTroubles(t *testing.T) {
 	h.wantsReady(cluster)
 	h.wants(cluster, v1alpha1.ConditionRetryWorkerReady, metav1.ConditionFalse, v1alpha1.ReasonSecretNotFound,
 		"spec.retryWorker.kafka.credentialsSecretRef: Secret "+h.operator+"/retry does not exist; create it: kubectl -n "+h.operator+" create secret generic retry")
-	h.pass(topic)
-	h.wantsReady(topic)
+	h.passUntilReady(topic)
 
 	h.secret(h.operator, "retry", "username", "retry", "password", "secret")
 	stranger := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: h.operator, Name: retryWorkerName(cluster.Name)}}
@@ -253,7 +252,7 @@ func TestRetryWorkerOfADeletedCluster(t *testing.T) {
 	gate.Cut()
 	h.pass(cluster)
 	h.wants(cluster, v1alpha1.ConditionReconciling, metav1.ConditionTrue, kafka.Unreachable, orForceWords)
-	h.must(gate.Restore())
+	gate.Reopen(t)
 	h.await(func() string {
 		if _, err := h.pass(cluster); err != nil || !h.gone(cluster) {
 			return "the KafkaCluster did not go"

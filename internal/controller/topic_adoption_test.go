@@ -105,14 +105,14 @@ func TestTopicEvents(t *testing.T) {
 	h.wantsEvents("Topic/orders TopicCreated Create: created with 2 partitions, 1 replica")
 
 	h.update(topic, func() { topic.Spec.Partitions = ptr(int32(3)) })
-	h.passUntil(topic, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(topic)
 	h.wantsEvents("Topic/orders TopicChanged Apply: partitions: 2 -> 3 (keys move to other partitions, so that their order holds from now on only)")
 
 	// Somebody deletes it, and somebody deletes it and makes another one.
 	before := topic.Status.TopicID
 	h.dropTopic(name)
 	h.pass(topic)
-	h.passUntil(topic, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(topic)
 	if topic.Status.TopicID == before {
 		t.Error("status has the old topic ID")
 	}
@@ -123,8 +123,7 @@ func TestTopicEvents(t *testing.T) {
 	}
 	h.dropTopic(name)
 	h.makeTopic(name, 3, nil)
-	h.pass(topic)
-	h.wantsReady(topic)
+	h.passUntilReady(topic)
 	h.wantsEvents(recreated)
 }
 
@@ -163,10 +162,7 @@ func TestTopicRefusals(t *testing.T) {
 
 func TestTopicWithoutAuthorizer(t *testing.T) {
 	t.Parallel()
-	h := newHarnessOn(t, startKafka(t))
-	if h.kafka.Fake == nil {
-		t.Skip("Apache Kafka runs with its authorizer here: fault injection in kfake plays the other one")
-	}
+	h := newHarnessOn(t, startFake(t)) // whose authorizer comes and goes
 	handle := h.kafka.Fake.Fault(kfake.Fault{
 		Keys: []kmsg.Key{kmsg.DescribeACLs, kmsg.CreateACLs, kmsg.DeleteACLs}, TopLevel: true, Err: kerr.SecurityDisabled, Count: -1,
 	})

@@ -90,7 +90,7 @@ func TestTopicDeletionWithoutBroker(t *testing.T) {
 	h.pass(second)
 	h.pass(cluster)
 	h.wants(cluster, v1alpha1.ConditionReady, metav1.ConditionFalse, kafka.Unreachable, "")
-	h.must(gate.Restore())
+	gate.Reopen(t)
 	h.await(func() string {
 		if _, err := h.pass(second); err != nil {
 			return err.Error()
@@ -167,18 +167,17 @@ func TestDefaultCluster(t *testing.T) {
 		c.Annotations = map[string]string{v1alpha1.DefaultClusterAnnotation: "true"}
 	}
 	first := h.cluster(byDefault)
-	h.passUntil(topic, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(topic)
 	second := h.cluster(byDefault, func(c *v1alpha1.KafkaCluster) { c.Name += "-2" })
 	late := h.topic("late", func(topic *v1alpha1.Topic) { topic.Spec.ClusterRef = nil })
 	h.pass(late)
 	h.wants(late, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonClusterNotFound,
 		"several KafkaClusters carry weir.dev/is-default-cluster=true: "+first.Name+", "+second.Name+"; leave it on one")
 	// Who is on a cluster stays there.
-	h.pass(topic)
-	h.wantsReady(topic)
+	h.passUntilReady(topic)
 
 	h.update(first, func() { first.Annotations = nil })
-	h.passUntil(late, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(late)
 	h.pass(topic)
 	if late.Status.Cluster != second.Name || topic.Status.Cluster != first.Name {
 		t.Errorf("the Topics are on %q and %q", topic.Status.Cluster, late.Status.Cluster)

@@ -14,7 +14,7 @@ import (
 func (h *harness) readyTopic(name string, change ...func(*v1alpha1.Topic)) *v1alpha1.Topic {
 	h.Helper()
 	topic := h.topic(name, change...)
-	h.passUntil(topic, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(topic)
 	return topic
 }
 
@@ -32,8 +32,7 @@ func TestTopicIsCreatedGrownAndConfigured(t *testing.T) {
 		topic.Spec.Partitions = ptr(int32(4))
 		topic.Spec.Config = v1alpha1.TopicConfig{"retention.ms": "7200000"}
 	})
-	h.pass(topic)
-	h.wantsReady(topic)
+	h.passUntilReady(topic)
 	h.wantsTopic(kafka.Topic{Partitions: 4, Config: map[string]string{"retention.ms": "7200000"}}, topic)
 	if diff := cmp.Diff([]string{"retention.ms"}, topic.Status.ManagedConfig); diff != "" {
 		t.Errorf("status.managedConfig (-want +got):\n%s", diff)
@@ -61,7 +60,7 @@ func TestTopicOwner(t *testing.T) {
 	name := func(topic *v1alpha1.Topic) { topic.Spec.TopicName = h.namespace + ".contested" }
 	first := h.topic("a-first", name)
 	second := h.topic("b-second", name, func(topic *v1alpha1.Topic) { topic.Spec.DeletionPolicy = v1alpha1.DeleteData })
-	h.passUntil(first, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	h.passUntilReady(first)
 	h.pass(second)
 	h.wantsStalled(second, v1alpha1.ReasonConflict, "belongs to Topic "+h.namespace+"/a-first, which claimed it first; nothing is touched: give this Topic another spec.topicName, or delete it")
 

@@ -28,3 +28,14 @@ func Await(tb testing.TB, look func() (missing string)) {
 		}
 	}
 }
+
+// Until is Await for a condition that has no more to say than what it is.
+func Until(tb testing.TB, what string, condition func() bool) {
+	tb.Helper()
+	Await(tb, func() string {
+		if condition() {
+			return ""
+		}
+		return "waiting for " + what
+	})
+}

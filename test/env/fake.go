@@ -12,8 +12,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// startFakeKafka starts kfake with Apache Kafka's defaults where the two differ.
-func startFakeKafka() (*Kafka, error) {
+// StartFake starts kfake, with Apache Kafka's defaults where the two differ. The
+// caller closes it.
+func StartFake() (*Kafka, error) {
 	admin := User{Name: "admin", Password: rand.Text(), Mechanism: ScramSHA512}
 	cluster, err := kfake.NewCluster(
 		kfake.NumBrokers(1),

@@ -116,6 +116,14 @@ func (g *Gate) Restore() error {
 	return nil
 }
 
+// Reopen is Restore, and fails the test where that fails.
+func (g *Gate) Reopen(tb testing.TB) {
+	tb.Helper()
+	if err := g.Restore(); err != nil {
+		tb.Fatalf("env: %v", err)
+	}
+}
+
 // Close cuts all connections for good.
 func (g *Gate) Close() error {
 	g.Cut()

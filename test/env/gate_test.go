@@ -54,9 +54,7 @@ func TestGateTakesTheBrokerAwayAndGivesItBack(t *testing.T) {
 		t.Errorf("a record was answered by %v through a cut gate", err)
 	case <-time.After(300 * time.Millisecond):
 	}
-	if err := gate.Restore(); err != nil {
-		t.Fatal(err)
-	}
+	gate.Reopen(t)
 	if err := <-during; err != nil {
 		t.Errorf("the record that waited: %v", err)
 	}

@@ -48,7 +48,7 @@ type Kafka struct {
 	stop func() error
 }
 
-var sharedKafka Shared[*Kafka]
+var sharedKafka, sharedFake Shared[*Kafka]
 
 // SharedKafka is the cluster that all tests of a test binary share: they use
 // topics, groups and users of their own. The package needs a TestMain that
@@ -56,6 +56,14 @@ var sharedKafka Shared[*Kafka]
 func SharedKafka(tb testing.TB) *Kafka {
 	tb.Helper()
 	return sharedKafka.Get(tb, StartKafka)
+}
+
+// SharedFake is a cluster in process that all tests of a test binary share,
+// whatever StartKafka would start: for faults that a real broker cannot be told
+// to have. See SharedKafka.
+func SharedFake(tb testing.TB) *Kafka {
+	tb.Helper()
+	return sharedFake.Get(tb, func(context.Context) (*Kafka, error) { return StartFake() })
 }
 
 // StartKafka starts a cluster of one broker: in process by kfake, or Apache
@@ -68,7 +76,7 @@ func StartKafka(ctx context.Context) (*Kafka, error) {
 	}
 	switch flavour := os.Getenv("WEIR_TEST_KAFKA"); flavour {
 	case "", "kfake":
-		return startFakeKafka()
+		return StartFake()
 	case "apache":
 		return startApacheKafka(ctx)
 	default:

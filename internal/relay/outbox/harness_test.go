@@ -155,9 +155,15 @@ func (p *pipeline) exec(sql string, args ...any) {
 // insert adds n orders of one key in one transaction, numbered from first.
 func (p *pipeline) insert(key string, first, n int) {
 	p.t.Helper()
+	p.insertPadded(key, first, n, 0)
+}
+
+// insertPadded is insert with so many bytes more in each payload.
+func (p *pipeline) insertPadded(key string, first, n, padding int) {
+	p.t.Helper()
 	p.exec(`INSERT INTO outbox (aggregatetype, aggregateid, type, payload)
-		SELECT 'order', $1, 'OrderPlaced', jsonb_build_object('n', n) FROM generate_series($2::int, $3::int) n ORDER BY n`,
-		key, first, first+n-1)
+		SELECT 'order', $1, 'OrderPlaced', jsonb_build_object('n', n, 'padding', repeat('x', $4)) FROM generate_series($2::int, $3::int) n ORDER BY n`,
+		key, first, first+n-1, padding)
 }
 
 // pending counts the rows that match a condition.
@@ -369,20 +375,9 @@ func (r *process) ready() bool {
 func (r *process) awaitPhase(phase string) config.OutboxState {
 	r.t.Helper()
 	var state config.OutboxState
-	await(r.t, "phase "+phase, func() bool {
+	env.Until(r.t, "phase "+phase, func() bool {
 		state = r.state()
 		return state.Phase == phase
 	})
 	return state
-}
-
-// await polls a condition of something outside this process.
-func await(tb testing.TB, what string, condition func() bool) {
-	tb.Helper()
-	env.Await(tb, func() string {
-		if condition() {
-			return ""
-		}
-		return "waiting for " + what
-	})
 }

@@ -20,13 +20,6 @@ func newGatedPipeline(t *testing.T) (*pipeline, *env.Gate) {
 	return newPipeline(t, func(o *config.Outbox) { o.Kafka.BootstrapServers = gated.Bootstrap }), gate
 }
 
-func restore(t *testing.T, gate *env.Gate) {
-	t.Helper()
-	if err := gate.Restore(); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestBrokerOutage checks that rows wait while the brokers are away, that the
 // relay says so within seconds, and that all arrive afterwards, each once.
 func TestBrokerOutage(t *testing.T) {
@@ -34,7 +27,7 @@ func TestBrokerOutage(t *testing.T) {
 	p, gate := newGatedPipeline(t)
 	r := p.start()
 	p.insert("a", 1, 100)
-	await(t, "the first rows to be settled", func() bool { return p.pending("true") == 0 })
+	env.Until(t, "the first rows to be settled", func() bool { return p.pending("true") == 0 })
 
 	gate.Cut()
 	p.insert("a", 101, 300)
@@ -46,10 +39,10 @@ func TestBrokerOutage(t *testing.T) {
 		t.Error("ready although nothing is published")
 	}
 	p.insert("a", 401, 100)
-	await(t, "the waiting rows to be counted", func() bool { return r.state().PendingRows == 400 })
+	env.Until(t, "the waiting rows to be counted", func() bool { return r.state().PendingRows == 400 })
 
-	restore(t, gate)
-	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+	gate.Reopen(t)
+	env.Until(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
 	if diff := cmp.Diff(map[string][]int{"a": upTo(500)}, numbersByKey(t, p.records(p.topic))); diff != "" {
 		t.Errorf("numbers by key (-want +got):\n%s", diff)
 	}
@@ -78,9 +71,9 @@ func TestStopDuringOutage(t *testing.T) {
 	if n := p.pending("true"); n != 10 {
 		t.Errorf("%d of 10 rows are left", n)
 	}
-	restore(t, gate)
+	gate.Reopen(t)
 	p.start()
-	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+	env.Until(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
 	if diff := cmp.Diff(upTo(10), withoutRepeats(numbersByKey(t, p.records(p.topic))["a"])); diff != "" {
 		t.Errorf("numbers (-want +got):\n%s", diff)
 	}
@@ -96,7 +89,7 @@ func TestDatabaseOutage(t *testing.T) {
 		p.insert("a", 1+100*i, 100)
 		p.exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = left($1, 63)", "weir:"+p.config.Name)
 	}
-	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+	env.Until(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
 	if diff := cmp.Diff(upTo(500), withoutRepeats(numbersByKey(t, p.records(p.topic))["a"])); diff != "" {
 		t.Errorf("numbers (-want +got):\n%s", diff)
 	}
@@ -110,7 +103,7 @@ func TestTopicRecreated(t *testing.T) {
 	p := newPipeline(t)
 	r := p.start()
 	p.insert("a", 1, 10)
-	await(t, "the first rows to be settled", func() bool { return p.pending("true") == 0 })
+	env.Until(t, "the first rows to be settled", func() bool { return p.pending("true") == 0 })
 	if _, err := p.admin.DeleteTopic(t.Context(), p.topic); err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +112,7 @@ func TestTopicRecreated(t *testing.T) {
 		t.Errorf("problem: %+v", problem)
 	}
 	p.createTopic(p.topic, nil)
-	await(t, "the other rows to be settled", func() bool { return p.pending("true") == 0 })
+	env.Until(t, "the other rows to be settled", func() bool { return p.pending("true") == 0 })
 	want := upTo(20)[10:]
 	if diff := cmp.Diff(want, withoutRepeats(numbersByKey(t, p.records(p.topic))["a"])); diff != "" {
 		t.Errorf("numbers (-want +got):\n%s", diff)
@@ -136,14 +129,14 @@ func TestKill(t *testing.T) {
 	for i := range 5 {
 		left := p.pending("true")
 		r := p.start()
-		await(t, "some rows to be settled", func() bool {
+		env.Until(t, "some rows to be settled", func() bool {
 			now := p.pending("true")
 			return now < left-i*37 || now == 0
 		})
 		r.kill()
 	}
 	r := p.start()
-	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+	env.Until(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
 	r.stop()
 	numbers := numbersByKey(t, p.records(p.topic))
 	for _, key := range []string{"a", "b"} {
@@ -167,14 +160,14 @@ func TestOneRelayIsActive(t *testing.T) {
 		t.Error("a standby in order is not ready")
 	}
 	p.insert("a", 1, 1000)
-	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+	env.Until(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
 	if n := second.state().PublishedRows; n != 0 {
 		t.Errorf("the standby published %d rows", n)
 	}
 	first.kill()
 	p.insert("a", 1001, 1000)
 	second.awaitPhase(config.Active)
-	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+	env.Until(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
 	if diff := cmp.Diff(upTo(2000), numbersByKey(t, p.records(p.topic))["a"]); diff != "" {
 		t.Errorf("numbers (-want +got):\n%s", diff)
 	}
@@ -182,39 +175,77 @@ func TestOneRelayIsActive(t *testing.T) {
 
 // TestStoppedRelayIsFenced checks law 6 where no connection breaks: a relay that
 // is stopped by SIGSTOP loses its session on the server, another takes over,
-// and when the first wakes up it settles nothing and stands by.
+// and when the first wakes up it publishes and settles nothing, and stands by.
 func TestStoppedRelayIsFenced(t *testing.T) {
 	t.Parallel()
-	p := newPipeline(t, func(o *config.Outbox) { o.Polling.MaxInterval = config.Duration(2 * time.Second) })
-	first := p.start()
-	first.awaitPhase(config.Active)
-	second := p.start()
-	second.awaitPhase(config.Standby)
-	// Between two looks at the table, not in the middle of one: the server ends
-	// an idle session after idle_session_timeout.
-	await(t, "the relay to pause", func() (paused bool) {
-		err := p.db.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity JOIN pg_locks USING (pid)
-			WHERE locktype = 'advisory' AND granted AND datname = current_database()
-			AND state = 'idle' AND state_change < now() - interval '500 ms')`).Scan(&paused)
+	const rows = 1000
+	for name, stop := range map[string]func(p *pipeline, first *process){
+		// idle_session_timeout ends the session.
+		"between two reads": func(p *pipeline, first *process) {
+			p.awaitLockHolder("state = 'idle' AND state_change < now() - interval '500 ms'")
+			first.signal(syscall.SIGSTOP)
+			p.insert("a", 1, rows)
+		},
+		// The rows are in the relay's socket when it wakes up.
+		"in the middle of a read": func(p *pipeline, first *process) {
+			p.stopReading(first, func() { p.insert("a", 1, rows) })
+		},
+		// The rows do not fit in there, and the server is stuck sending them:
+		// tcp_user_timeout ends the session.
+		"in the middle of a large read": func(p *pipeline, first *process) {
+			p.stopReading(first, func() { p.insertPadded("a", 1, rows, 16<<10) })
+			p.awaitLockHolder("wait_event = 'ClientWrite'")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPipeline(t, func(o *config.Outbox) {
+				o.Polling = config.Polling{MaxInterval: config.Duration(2 * time.Second), BatchSize: rows}
+			})
+			first := p.start()
+			first.awaitPhase(config.Active)
+			second := p.start()
+			second.awaitPhase(config.Standby)
+			stop(p, first)
+			second.awaitPhase(config.Active)
+			env.Until(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+			first.signal(syscall.SIGCONT)
+			first.awaitPhase(config.Standby)
+			p.insert("a", 1+rows, rows)
+			env.Until(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+			if diff := cmp.Diff(upTo(2*rows), numbersByKey(t, p.records(p.topic))["a"]); diff != "" {
+				t.Errorf("numbers (-want +got):\n%s", diff)
+			}
+			if n := first.state().PublishedRows; n != 0 {
+				t.Errorf("the stopped relay published %d rows", n)
+			}
+		})
+	}
+}
+
+// stopReading stops a relay while its read is under way, which then finds the
+// rows that insert makes.
+func (p *pipeline) stopReading(relay *process, insert func()) {
+	p.t.Helper()
+	p.exec("BEGIN; LOCK TABLE outbox IN ACCESS EXCLUSIVE MODE")
+	p.awaitLockHolder("wait_event_type = 'Lock'")
+	relay.signal(syscall.SIGSTOP)
+	insert()
+	p.exec("COMMIT")
+}
+
+// awaitLockHolder returns when the session of the active relay is in a state of
+// pg_stat_activity.
+func (p *pipeline) awaitLockHolder(state string) {
+	p.t.Helper()
+	env.Until(p.t, "the active relay's session to have "+state, func() (is bool) {
+		err := p.db.QueryRow(p.t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity JOIN pg_locks USING (pid)
+			WHERE locktype = 'advisory' AND granted AND datname = current_database() AND `+state+`)`).Scan(&is)
 		if err != nil {
-			t.Fatal(err)
+			p.t.Fatal(err)
 		}
-		return paused
+		return is
 	})
-	first.signal(syscall.SIGSTOP)
-	p.insert("a", 1, 1000)
-	second.awaitPhase(config.Active)
-	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
-	first.signal(syscall.SIGCONT)
-	first.awaitPhase(config.Standby)
-	p.insert("a", 1001, 1000)
-	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
-	if diff := cmp.Diff(upTo(2000), numbersByKey(t, p.records(p.topic))["a"]); diff != "" {
-		t.Errorf("numbers (-want +got):\n%s", diff)
-	}
-	if n := first.state().PublishedRows; n != 0 {
-		t.Errorf("the stopped relay published %d rows", n)
-	}
 }
 
 // TestRollingUpdate checks law 4: a relay that is told to stop under load, while
@@ -229,11 +260,11 @@ func TestRollingUpdate(t *testing.T) {
 		successor := p.start()
 		successor.awaitPhase(config.Standby)
 		left := p.pending("true")
-		await(t, "some rows to be settled", func() bool { return p.pending("true") < max(left, 1) })
+		env.Until(t, "some rows to be settled", func() bool { return p.pending("true") < max(left, 1) })
 		old.stop()
 		old = successor
 	}
-	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+	env.Until(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
 	if diff := cmp.Diff(upTo(10_000), numbersByKey(t, p.records(p.topic))["a"]); diff != "" {
 		t.Errorf("numbers (-want +got):\n%s", diff)
 	}

@@ -227,7 +227,7 @@ func TestProblems(t *testing.T) {
 			test.cure(p)
 			r.awaitPhase(config.Active)
 			p.insert("a", 1, 3)
-			await(t, "the rows to be published", func() bool { return r.state().PublishedRows == 3 })
+			env.Until(t, "the rows to be published", func() bool { return r.state().PublishedRows == 3 })
 		})
 	}
 }

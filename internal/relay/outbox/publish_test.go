@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-dev/weir/internal/relay/config"
+	"github.com/weir-dev/weir/test/env"
 )
 
 func TestPublishesARowAsItIs(t *testing.T) {
@@ -23,7 +24,7 @@ func TestPublishesARowAsItIs(t *testing.T) {
 	p.exec(`INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, headers, created_at)
 		VALUES ('6f1c1a52-3a8e-4b0e-9d65-1f2f6a3a0b11', 'order', 'o-1', 'OrderPlaced', '{"total":  10.50, "n": 1}', '{"traceparent": "00-ab"}', '2026-01-02 03:04:05.678+00')`)
 	r := p.start()
-	await(t, "the row to be settled", func() bool { return p.pending("true") == 0 })
+	env.Until(t, "the row to be settled", func() bool { return p.pending("true") == 0 })
 	records := p.records(p.topic)
 	if len(records) != 1 {
 		t.Fatalf("got %d records, want 1", len(records))
@@ -48,7 +49,7 @@ func TestPublishesARowAsItIs(t *testing.T) {
 	if state.Name != p.config.Name || state.PublishedRows != 1 || state.LastPublished.IsZero() {
 		t.Errorf("state: %+v", state)
 	}
-	await(t, "the count of pending rows", func() bool { return r.state().PendingRows == 0 })
+	env.Until(t, "the count of pending rows", func() bool { return r.state().PendingRows == 0 })
 	if !r.ready() {
 		t.Error("an active relay with nothing to do is not ready")
 	}
@@ -75,7 +76,7 @@ func TestConcurrentWriters(t *testing.T) {
 		})
 	}
 	group.Wait()
-	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+	env.Until(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
 
 	want := map[string][]int{}
 	rows, err := p.db.Query(t.Context(), "SELECT key, n FROM counter WHERE n > 0")

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/weir-dev/weir/internal/relay/config"
+	"github.com/weir-dev/weir/test/env"
 )
 
 func withMark(o *config.Outbox) {
@@ -32,12 +33,12 @@ func TestMark(t *testing.T) {
 	p.markColumns()
 	p.insert("a", 1, 500)
 	r := p.start()
-	await(t, "all rows to be marked", func() bool { return p.pending("status = 'SENT' AND published_at IS NOT NULL") == 500 })
+	env.Until(t, "all rows to be marked", func() bool { return p.pending("status = 'SENT' AND published_at IS NOT NULL") == 500 })
 	r.stop()
 	p.insert("a", 501, 10)
 	r = p.start()
-	await(t, "the new rows to be marked", func() bool { return p.pending("status = 'SENT'") == 510 })
-	await(t, "the count of pending rows", func() bool { return r.state().PendingRows == 0 })
+	env.Until(t, "the new rows to be marked", func() bool { return p.pending("status = 'SENT'") == 510 })
+	env.Until(t, "the count of pending rows", func() bool { return r.state().PendingRows == 0 })
 	if diff := cmp.Diff(upTo(510), numbersByKey(t, p.records(p.topic))["a"]); diff != "" {
 		t.Errorf("numbers (-want +got):\n%s", diff)
 	}
@@ -109,7 +110,7 @@ func TestPoisonRow(t *testing.T) {
 				t.Error("the row is not marked as FAILED")
 			}
 			p.exec(test.cure)
-			await(t, "the rows behind to be settled", func() bool { return p.pending(left) == 0 })
+			env.Until(t, "the rows behind to be settled", func() bool { return p.pending(left) == 0 })
 			if diff := cmp.Diff(test.numbers, numbersByKey(t, p.records(p.topic))["a"]); diff != "" {
 				t.Errorf("numbers (-want +got):\n%s", diff)
 			}
@@ -134,7 +135,7 @@ func TestTopicLimit(t *testing.T) {
 		t.Errorf("problem: %+v", problem)
 	}
 	p.exec("DELETE FROM outbox WHERE seq = 31")
-	await(t, "the other rows to be settled", func() bool { return p.pending("true") == 0 })
+	env.Until(t, "the other rows to be settled", func() bool { return p.pending("true") == 0 })
 	if diff := cmp.Diff(upTo(35), withoutRepeats(numbersByKey(t, p.records(p.topic+"-small"))["a"])); diff != "" {
 		t.Errorf("numbers (-want +got):\n%s", diff)
 	}
@@ -157,7 +158,7 @@ func TestTopicLimitIsRaised(t *testing.T) {
 	if _, err := p.admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &limit}}, p.topic); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the row to be settled", func() bool { return p.pending("true") == 0 })
+	env.Until(t, "the row to be settled", func() bool { return p.pending("true") == 0 })
 	if diff := cmp.Diff(upTo(2), numbersByKey(t, p.records(p.topic))["a"]); diff != "" {
 		t.Errorf("numbers (-want +got):\n%s", diff)
 	}
@@ -171,7 +172,7 @@ func TestLargeRows(t *testing.T) {
 	p.exec(`INSERT INTO outbox (aggregatetype, aggregateid, type, payload)
 		SELECT 'order', 'a', 'OrderPlaced', jsonb_build_object('n', n, 'x', repeat('x', 900000)) FROM generate_series(1, 50) n ORDER BY n`)
 	r := p.start()
-	await(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+	env.Until(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
 	if diff := cmp.Diff(upTo(50), numbersByKey(t, p.records(p.topic))["a"]); diff != "" {
 		t.Errorf("numbers (-want +got):\n%s", diff)
 	}
@@ -198,7 +199,7 @@ func TestSequenceWithoutUniqueIndex(t *testing.T) {
 			p.exec("ALTER TABLE outbox DROP CONSTRAINT outbox_seq_key")
 			p.insert("a", 1, 300)
 			p.start()
-			await(t, "all rows to be settled", func() bool { return p.pending(left) == 0 })
+			env.Until(t, "all rows to be settled", func() bool { return p.pending(left) == 0 })
 			if diff := cmp.Diff(upTo(300), numbersByKey(t, p.records(p.topic))["a"]); diff != "" {
 				t.Errorf("numbers (-want +got):\n%s", diff)
 			}

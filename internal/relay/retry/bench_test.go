@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-dev/weir/internal/deadletter"
+	"github.com/weir-dev/weir/test/env"
 )
 
 // BenchmarkSteps measures the records that pass both steps, from failed to
@@ -29,7 +30,7 @@ func BenchmarkSteps(b *testing.B) {
 		p.produce(records...)
 		b.StartTimer()
 		w, stop := p.active()
-		await(b, "all to come back", func() bool { return w.state().Moved[toRetry] == n })
+		env.Until(b, "all to come back", func() bool { return w.state().Moved[toRetry] == n })
 		b.StopTimer()
 		stop()
 		b.StartTimer()

@@ -29,7 +29,7 @@ func TestGroupsComeAndGo(t *testing.T) {
 	p.read(deadletter.Retry(first), 1)
 
 	second := p.declare([]time.Duration{10 * time.Millisecond})
-	await(t, "the second group to be read", func() bool { return len(w.state().Groups) == 2 })
+	env.Until(t, "the second group to be read", func() bool { return len(w.state().Groups) == 2 })
 	p.createTopics(second)
 	p.produce(numbered(second.Group, 1, 1)...)
 	p.read(deadletter.Retry(second.Group), 1)
@@ -38,7 +38,7 @@ func TestGroupsComeAndGo(t *testing.T) {
 
 	p.config.Groups = p.config.Groups[1:]
 	p.apply()
-	await(t, "the first group to be gone", func() bool {
+	env.Until(t, "the first group to be gone", func() bool {
 		return cmp.Equal([]string{second.Group}, w.state().Groups) && w.state().Phase == config.Active
 	})
 	p.produce(numbered(second.Group, 1, 1)...)
@@ -57,12 +57,12 @@ func TestShorterSchedule(t *testing.T) {
 	for range 2 {
 		p.produce(failAgain(retry.next(1)[0], group, "Timeout", "again"))
 	}
-	await(t, "the record to wait", func() bool { return w.state().Moved[toWait] == 3 })
+	env.Until(t, "the record to wait", func() bool { return w.state().Moved[toWait] == 3 })
 
 	g := &p.config.Groups[0]
 	g.MaxAttempts, g.Delays = 2, g.Delays[:1] // Waits stays 3
 	p.apply()
-	await(t, "the policy to be read", func() bool { return w.current().Groups[0].MaxAttempts == 2 })
+	env.Until(t, "the policy to be read", func() bool { return w.current().Groups[0].MaxAttempts == 2 })
 	p.produce(failAgain(retry.next(1)[0], group, "Timeout", "again"))
 	dead := p.read(deadletter.DLT(group), 1)[0]
 	if attempts, reason := header(t, dead, deadletter.Attempt), header(t, dead, deadletter.ReasonHeader); attempts != "4" || reason != "AttemptsExhausted" {
@@ -80,11 +80,11 @@ func TestTopicMadeAnew(t *testing.T) {
 	failed := deadletter.Failed(group)
 	p.produce(numbered(group, 1, 1)...)
 	p.read(deadletter.Retry(group), 1)
-	await(t, "the record to be committed", func() bool { return p.committed(failed) == 1 })
+	env.Until(t, "the record to be committed", func() bool { return p.committed(failed) == 1 })
 	if _, err := p.admin.DeleteTopic(t.Context(), failed); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the topic to be made again", func() bool {
+	env.Until(t, "the topic to be made again", func() bool {
 		_, err := p.admin.CreateTopic(t.Context(), partitions, 1, nil, failed)
 		return err == nil
 	})

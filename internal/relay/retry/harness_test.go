@@ -182,7 +182,7 @@ func (p *platform) active() (w *worker, stop func()) {
 
 func (p *platform) awaitPhase(w *worker, phase string) config.RetryState {
 	p.tb.Helper()
-	await(p.tb, "phase "+phase, func() bool { return w.state().Phase == phase })
+	env.Until(p.tb, "phase "+phase, func() bool { return w.state().Phase == phase })
 	return w.state()
 }
 
@@ -344,17 +344,6 @@ func distinct(values map[string][]string) map[string][]string {
 		}
 	}
 	return kept
-}
-
-// await polls a condition of something outside the test's goroutine.
-func await(tb testing.TB, what string, condition func() bool) {
-	tb.Helper()
-	env.Await(tb, func() string {
-		if condition() {
-			return ""
-		}
-		return "waiting for " + what
-	})
 }
 
 // testLog shows a worker's log where the test fails.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/weir-dev/weir/internal/deadletter"
 	"github.com/weir-dev/weir/internal/relay"
+	"github.com/weir-dev/weir/test/env"
 )
 
 // brokenSink refuses one record for as long as it is broken, as a broker
@@ -85,7 +86,7 @@ func TestCommitStaysBehindAcknowledged(t *testing.T) {
 				r.Topic, r.Value = from, strconv.AppendInt(nil, int64(i), 10)
 			}
 			p.produce(records...)
-			await(t, "some attempts", func() bool {
+			env.Until(t, "some attempts", func() bool {
 				if n := p.committed(from); n > 5 {
 					t.Fatalf("offset %d is committed, record 5 was not acknowledged", n)
 				}
@@ -98,7 +99,7 @@ func TestCommitStaysBehindAcknowledged(t *testing.T) {
 			if diff := cmp.Diff(valuesByKey(records), valuesByKey(p.read(to, 20))); diff != "" {
 				t.Errorf("values (-want +got):\n%s", diff)
 			}
-			await(t, "all to be committed", func() bool { return p.committed(from) == 20 })
+			env.Until(t, "all to be committed", func() bool { return p.committed(from) == 20 })
 		})
 	}
 }
@@ -143,13 +144,13 @@ func TestStopCommits(t *testing.T) {
 	for range 3 {
 		w, stop := p.active()
 		p.produce(numbered(group, 7, n)...)
-		await(t, "some records to move", func() bool { return w.state().Moved[toWait] > 0 })
+		env.Until(t, "some records to move", func() bool { return w.state().Moved[toWait] > 0 })
 		stop()
 	}
 	p.active()
 	retry.next(3 * n)
 	for _, topic := range []string{deadletter.Failed(group), deadletter.Wait(group, 1)} {
-		await(t, "everything to be committed", func() bool { return p.committed(topic) == 3*n })
+		env.Until(t, "everything to be committed", func() bool { return p.committed(topic) == 3*n })
 	}
 	if got := p.count(deadletter.Retry(group)); got != 3*n {
 		t.Errorf("%d records of %d came back", got, 3*n)
@@ -168,7 +169,7 @@ func TestTwoWorkersShare(t *testing.T) {
 	var produced []*kgo.Record
 	// The second worker has joined, but the first one gives partitions away in
 	// a rebalance of its own: records go on until both have moved some.
-	await(t, "both to move records", func() bool {
+	env.Until(t, "both to move records", func() bool {
 		produced = append(produced, p.produce(numbered(group, keys, n)...)...)
 		return first.state().Moved[toWait] > 0 && second.state().Moved[toWait] > 0
 	})

@@ -29,13 +29,6 @@ func newGatedPlatform(t *testing.T) (*platform, *env.Gate) {
 	return newPlatformOn(t, gated), gate
 }
 
-func restore(t *testing.T, gate *env.Gate) {
-	t.Helper()
-	if err := gate.Restore(); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestBrokerOutage checks that the worker says that the brokers are away, and
 // goes on by itself: records that waited arrive, in order and none lost.
 func TestBrokerOutage(t *testing.T) {
@@ -49,7 +42,7 @@ func TestBrokerOutage(t *testing.T) {
 	if state.Problem.Reason != kafkasink.KafkaUnreachable || !strings.Contains(state.Problem.Message, p.kafka.Bootstrap[0]) {
 		t.Errorf("problem: %+v", state.Problem)
 	}
-	restore(t, gate)
+	gate.Reopen(t)
 	p.awaitPhase(w, config.Active)
 	if diff := cmp.Diff(valuesByKey(produced), distinct(valuesByKey(p.settled(group, len(produced))))); diff != "" {
 		t.Errorf("values by key (-want +got):\n%s", diff)
@@ -62,7 +55,7 @@ func TestBrokerOutage(t *testing.T) {
 	if took := time.Since(start); took > 20*time.Second {
 		t.Errorf("stopping without brokers took %s", took)
 	}
-	restore(t, gate)
+	gate.Reopen(t)
 }
 
 // TestKill kills the worker's process again and again under load: nothing is
@@ -78,7 +71,7 @@ func TestKill(t *testing.T) {
 		process := p.startProcess(binary)
 		p.produce(records[i*n : (i+1)*n]...)
 		moved := p.count(deadletter.Retry(group))
-		await(t, "some records to move", func() bool { return p.count(deadletter.Retry(group)) > moved })
+		env.Until(t, "some records to move", func() bool { return p.count(deadletter.Retry(group)) > moved })
 		if err := process.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -96,9 +89,9 @@ func TestKill(t *testing.T) {
 // worker has nothing left to do.
 func (p *platform) settled(group string, n int) []*kgo.Record {
 	p.tb.Helper()
-	await(p.tb, "all records to come back", func() bool { return p.count(deadletter.Retry(group)) >= int64(n) })
+	env.Until(p.tb, "all records to come back", func() bool { return p.count(deadletter.Retry(group)) >= int64(n) })
 	for _, topic := range []string{deadletter.Failed(group), deadletter.Wait(group, 1)} {
-		await(p.tb, "all to be committed", func() bool { return p.committed(topic) == p.count(topic) })
+		env.Until(p.tb, "all to be committed", func() bool { return p.committed(topic) == p.count(topic) })
 	}
 	return p.read(deadletter.Retry(group), int(p.count(deadletter.Retry(group))))
 }
@@ -115,7 +108,7 @@ func TestProcess(t *testing.T) {
 		Name: "main", Phase: config.Active, Groups: []string{group},
 		Moved: map[string]int64{toWait: 3, toRetry: 3, toDLT: 0},
 	}
-	await(t, "the state to show it", func() bool {
+	env.Until(t, "the state to show it", func() bool {
 		var state config.RetryState
 		if err := json.Unmarshal([]byte(process.get(t, config.StatePath, http.StatusOK)), &state); err != nil {
 			t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weir-dev/weir/internal/deadletter"
 	"github.com/weir-dev/weir/internal/relay/config"
+	"github.com/weir-dev/weir/test/env"
 )
 
 // TestTwoFailures follows a record that fails twice and then succeeds: it
@@ -100,7 +101,7 @@ func TestPermanentError(t *testing.T) {
 			t.Errorf("%s is %s, the record failed after %s", key, at, began)
 		}
 	}
-	await(t, "the dead letter to be counted", func() bool { return w.state().Moved[toDLT] == 1 })
+	env.Until(t, "the dead letter to be counted", func() bool { return w.state().Moved[toDLT] == 1 })
 	if n := p.count(deadletter.Wait(group, 1)); n != 0 {
 		t.Errorf("%d records wait", n)
 	}
@@ -121,7 +122,7 @@ func TestAttemptsExhausted(t *testing.T) {
 	if attempts, reason := header(t, dead, deadletter.Attempt), header(t, dead, deadletter.ReasonHeader); attempts != "3" || reason != "AttemptsExhausted" {
 		t.Errorf("attempts %s, reason %s", attempts, reason)
 	}
-	await(t, "everything to be counted", func() bool {
+	env.Until(t, "everything to be counted", func() bool {
 		return cmp.Equal(map[string]int64{toWait: 2, toRetry: 2, toDLT: 1}, w.state().Moved)
 	})
 }
@@ -236,7 +237,7 @@ func TestSleepersHoldNobody(t *testing.T) {
 	for _, r := range retry.next(len(sleepers)) {
 		p.produce(failAgain(r, group, "Timeout", "again"))
 	}
-	await(t, "all of them to sleep", func() bool { return p.count(deadletter.Wait(group, 2)) == int64(len(sleepers)) })
+	env.Until(t, "all of them to sleep", func() bool { return p.count(deadletter.Wait(group, 2)) == int64(len(sleepers)) })
 	for _, g := range []string{group, other} {
 		failed := p.produce(numbered(g, 1, 1)...)[0]
 		reader := retry

@@ -183,7 +183,7 @@ func account() (string, error) {
 func TestDeploymentBecomesAvailableAndServes(t *testing.T) {
 	p, namespace := start(t)
 	p.create(t, secret(namespace, "hello"), deployment(namespace, 2))
-	p.await(t, "the Deployment to be available", func() bool {
+	env.Until(t, "the Deployment to be available", func() bool {
 		d := p.deployment(t, namespace)
 		return d.Status.AvailableReplicas == 2 && d.Status.ObservedGeneration == d.Generation &&
 			slices.ContainsFunc(d.Status.Conditions, func(c appsv1.DeploymentCondition) bool {
@@ -207,7 +207,7 @@ func TestDeploymentBecomesAvailableAndServes(t *testing.T) {
 func TestMissingSecretKeepsThePodCreating(t *testing.T) {
 	p, namespace := start(t)
 	p.create(t, deployment(namespace, 1))
-	p.await(t, "the pod to say what it waits for", func() bool {
+	env.Until(t, "the pod to say what it waits for", func() bool {
 		pods := p.pods(t, namespace)
 		if len(pods) != 1 || len(pods[0].Status.ContainerStatuses) != 1 {
 			return false
@@ -230,7 +230,7 @@ func TestChangedSecretReachesTheProcess(t *testing.T) {
 	if err := p.api.Update(t.Context(), secret(namespace, "new")); err != nil {
 		t.Fatal(err)
 	}
-	p.await(t, "the new greeting", func() bool { return fetch(t, pod, "/greeting") == "new" })
+	env.Until(t, "the new greeting", func() bool { return fetch(t, pod, "/greeting") == "new" })
 }
 
 func TestRollingUpdateKeepsTheServiceUp(t *testing.T) {
@@ -240,7 +240,7 @@ func TestRollingUpdateKeepsTheServiceUp(t *testing.T) {
 	p.change(t, namespace, func(d *appsv1.Deployment) {
 		d.Spec.Template.Annotations = map[string]string{"version": "2"}
 	})
-	p.await(t, "two new pods and no old one", func() bool {
+	env.Until(t, "two new pods and no old one", func() bool {
 		pods := p.pods(t, namespace)
 		ready := 0
 		for _, pod := range pods {
@@ -273,7 +273,7 @@ func TestKilledAndHangingProcessesAreRestarted(t *testing.T) {
 			t.Fatal(err)
 		}
 		restarts := int32(i + 1)
-		p.await(t, fmt.Sprintf("restart %d to be ready", restarts), func() bool {
+		env.Until(t, fmt.Sprintf("restart %d to be ready", restarts), func() bool {
 			pod = p.pods(t, namespace)[0]
 			return pod.Status.ContainerStatuses[0].RestartCount == restarts && isReady(pod)
 		})
@@ -296,7 +296,7 @@ func TestDeletedDeploymentLeavesNothing(t *testing.T) {
 	if err := p.api.Delete(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
-	p.await(t, "pods, processes and the ConfigMap to go", func() bool {
+	env.Until(t, "pods, processes and the ConfigMap to go", func() bool {
 		running := slices.ContainsFunc(p.Running(), func(r kubelet.Running) bool { return r.Namespace == namespace })
 		err := p.api.Get(t.Context(), client.ObjectKeyFromObject(dependent), &corev1.ConfigMap{})
 		return len(p.pods(t, namespace)) == 0 && !running && apierrors.IsNotFound(err)
@@ -310,7 +310,7 @@ func TestRefusedPodIsReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.create(t, deployment(namespace, 1))
-	p.await(t, "the Deployment to say why it has no pod", func() bool {
+	env.Until(t, "the Deployment to say why it has no pod", func() bool {
 		return slices.ContainsFunc(p.deployment(t, namespace).Status.Conditions, func(c appsv1.DeploymentCondition) bool {
 			return c.Type == appsv1.DeploymentReplicaFailure && strings.Contains(c.Message, `violates PodSecurity "restricted`)
 		})
@@ -322,7 +322,7 @@ func TestUnknownCommandIsReported(t *testing.T) {
 	d := deployment(namespace, 1)
 	d.Spec.Template.Spec.Containers[0].Command = []string{"/other"}
 	p.create(t, secret(namespace, "hello"), d)
-	p.await(t, "the pod to say what is wrong", func() bool {
+	env.Until(t, "the pod to say what is wrong", func() bool {
 		pods := p.pods(t, namespace)
 		if len(pods) != 1 || len(pods[0].Status.ContainerStatuses) != 1 {
 			return false
@@ -337,7 +337,7 @@ func TestScaleDown(t *testing.T) {
 	p.create(t, secret(namespace, "hello"), deployment(namespace, 2))
 	p.awaitReady(t, namespace, 2)
 	p.change(t, namespace, func(d *appsv1.Deployment) { d.Spec.Replicas = ptr.To[int32](0) })
-	p.await(t, "all pods to go", func() bool { return len(p.pods(t, namespace)) == 0 })
+	env.Until(t, "all pods to go", func() bool { return len(p.pods(t, namespace)) == 0 })
 }
 
 func TestProcessIsItsPodsServiceAccount(t *testing.T) {
@@ -394,22 +394,11 @@ func (p platform) pods(t *testing.T, namespace string) []corev1.Pod {
 func (p platform) awaitReady(t *testing.T, namespace string, n int) []corev1.Pod {
 	t.Helper()
 	var pods []corev1.Pod
-	p.await(t, fmt.Sprintf("%d ready pods", n), func() bool {
+	env.Until(t, fmt.Sprintf("%d ready pods", n), func() bool {
 		pods = p.pods(t, namespace)
 		return len(pods) == n && !slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return !isReady(pod) })
 	})
 	return pods
-}
-
-// await polls until condition holds: the processes it is about are outside.
-func (p platform) await(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	env.Await(t, func() string {
-		if condition() {
-			return ""
-		}
-		return "waiting for " + what
-	})
 }
 
 func isReady(pod corev1.Pod) bool {
