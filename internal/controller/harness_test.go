@@ -553,15 +553,16 @@ func (h *harness) admin() *kafka.Cluster {
 // stays 0 there.
 func (h *harness) kafkaWrites() *atomic.Int64 {
 	count := new(atomic.Int64)
-	if h.kafka.Fake == nil {
+	fake, mine := h.kafka.Fake, h.namespace // kfake keeps what it is given, and must not keep the test
+	if fake == nil {
 		return count
 	}
 	for _, key := range []kmsg.Key{
 		kmsg.CreateTopics, kmsg.DeleteTopics, kmsg.CreatePartitions, kmsg.IncrementalAlterConfigs, kmsg.CreateACLs, kmsg.DeleteACLs,
 	} {
-		h.kafka.Fake.ControlKey(int16(key), func(request kmsg.Request) (kmsg.Response, error, bool) {
-			h.kafka.Fake.KeepControl()
-			if strings.Contains(fmt.Sprintf("%+v", request), h.namespace) {
+		fake.ControlKey(int16(key), func(request kmsg.Request) (kmsg.Response, error, bool) {
+			fake.KeepControl()
+			if strings.Contains(fmt.Sprintf("%+v", request), mine) {
 				count.Add(1)
 			}
 			return nil, nil, false

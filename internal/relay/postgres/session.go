@@ -64,7 +64,10 @@ func Connect(ctx context.Context, uriFile, name string, longestPause time.Durati
 	return s, nil
 }
 
-// limit makes the server end what this relay cannot end any more.
+// limit makes the server end what this relay cannot end any more, because it
+// is stopped or cut off: a session without a statement by idle_session_timeout,
+// one whose answer nobody reads by tcp_user_timeout, and what waits for a lock
+// by statement_timeout.
 func (s *Session) limit(ctx context.Context, longestPause time.Duration) error {
 	silence := (idleTimeout + longestPause).Milliseconds()
 	settings := fmt.Sprintf("SET statement_timeout = %d; SET tcp_user_timeout = %d", statementTimeout.Milliseconds(), silence)
