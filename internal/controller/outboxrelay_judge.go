@@ -113,6 +113,8 @@ func setBacklogged(relay *v1alpha1.OutboxRelay, active, failing *podState[config
 	switch {
 	case failing != nil && active == nil && failing.state.PendingRows > 0:
 		set(metav1.ConditionTrue, v1alpha1.ReasonRowsWaiting, "rows wait in %s: %s", relay.Spec.Outbox.Table, failing.state.Problem.Message)
+	case failing != nil && active == nil && failing.state.PendingRows == 0:
+		set(metav1.ConditionFalse, v1alpha1.ReasonKeepingUp, "no rows wait")
 	case active != nil && active.state.OldestPendingSeconds > backlogAge.Seconds():
 		set(metav1.ConditionTrue, v1alpha1.ReasonRowsWaiting, "the oldest row in %s has waited for more than %s", relay.Spec.Outbox.Table, backlogAge)
 	case active != nil && active.state.PendingRows >= 0:

@@ -161,7 +161,7 @@ func TestRelayNumbers(t *testing.T) {
 				Phase: config.Failing, OldestPendingSeconds: -1, Problem: &config.Problem{Reason: "KafkaUnreachable", Message: "cure it"},
 			})},
 			want:       v1alpha1.OutboxRelayStatus{PendingRows: ptr(int64(0))},
-			backlogged: unknown,
+			backlogged: metav1.Condition{Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonKeepingUp, Message: "no rows wait"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -35,8 +35,8 @@ type OutboxState struct {
 	Name    string   `json:"name"`
 	Phase   string   `json:"phase"`
 	Problem *Problem `json:"problem,omitempty"`
-	// PendingRows counts rows not settled yet, −1 while unknown. Known to the
-	// active worker only.
+	// PendingRows counts rows not settled yet, −1 while unknown. A standby does
+	// not count.
 	PendingRows int64 `json:"pendingRows"`
 	// OldestPendingSeconds is the age of the oldest pending row by the
 	// database's clock; 0 without rows, −1 while unknown or without a created column.

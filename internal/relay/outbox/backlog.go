@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/weir-dev/weir/internal/relay/config"
 	"github.com/weir-dev/weir/internal/relay/postgres"
 )
 
@@ -29,7 +30,7 @@ func newGauges(registry prometheus.Registerer) *gauges {
 	registry.MustRegister(g.active,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "weir_relay_pending_rows",
-			Help: "Rows of the outbox that are not settled; -1 while unknown. Known to the active worker only.",
+			Help: "Rows of the outbox that are not settled; -1 while unknown. Not known to a standby.",
 		}, g.pendingRows.get),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "weir_relay_oldest_pending_seconds",
@@ -50,28 +51,47 @@ func (g *gauges) forget() {
 	g.oldestSeconds.set(unknown)
 }
 
-// watchBacklog counts what waits, on a connection of its own, until ctx ends.
-// A count that fails is unknown, and no reason to stop publishing.
-func (w *worker) watchBacklog(ctx context.Context, table postgres.Table) {
-	defer w.gauges.forget()
+// watchBacklog counts what waits, on a connection of its own, until ctx ends:
+// from the first preflight that passes, also while Kafka is away, but not in a
+// standby, whose active relay does. A count that fails is unknown, and no
+// reason to stop publishing.
+func (w *worker) watchBacklog(ctx context.Context) {
 	var db *postgres.Session
 	defer func() {
 		if db != nil {
 			db.Close()
 		}
 	}()
+	told := ""
 	for ctx.Err() == nil {
-		start := time.Now()
-		err := w.countBacklog(ctx, &db, table)
-		if err != nil && ctx.Err() == nil {
-			w.log.Warn("cannot count pending rows", "err", err)
+		pause := lockInterval
+		if table := w.table.Load(); table == nil || w.standsBy() {
 			w.gauges.forget()
+		} else {
+			start := time.Now()
+			err := w.countBacklog(ctx, &db, *table)
+			pause = postgres.BacklogPause(time.Since(start))
+			switch {
+			case err == nil:
+				told = ""
+			case ctx.Err() == nil:
+				w.gauges.forget()
+				if told != err.Error() {
+					told = err.Error()
+					w.log.Warn("cannot count pending rows", "err", err)
+				}
+			}
 		}
 		select {
-		case <-time.After(postgres.BacklogPause(time.Since(start))):
+		case <-time.After(pause):
 		case <-ctx.Done():
 		}
 	}
+}
+
+func (w *worker) standsBy() bool {
+	phase, _ := w.health.State()
+	return phase == config.Standby
 }
 
 // countBacklog connects if it must, and drops a connection that fails.

@@ -79,6 +79,24 @@ func TestStopDuringOutage(t *testing.T) {
 	}
 }
 
+// TestStartDuringOutage checks that a relay that starts while the brokers are
+// away counts the rows that wait.
+func TestStartDuringOutage(t *testing.T) {
+	t.Parallel()
+	p, gate := newGatedPipeline(t)
+	gate.Cut()
+	p.insert("a", 1, 10)
+	r := p.start()
+	if problem := r.awaitPhase(config.Failing).Problem; problem.Reason != kafkasink.KafkaUnreachable {
+		t.Errorf("problem: %+v", problem)
+	}
+	env.Until(t, "the waiting rows to be counted", func() bool { return r.state().PendingRows == 10 })
+	gate.Reopen(t)
+	env.Until(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+	env.Until(t, "no rows to be counted", func() bool { return r.state().PendingRows == 0 })
+	r.stop()
+}
+
 // TestDatabaseOutage checks that a lost session is found, and another one opened.
 func TestDatabaseOutage(t *testing.T) {
 	t.Parallel()
@@ -164,6 +182,7 @@ func TestOneRelayIsActive(t *testing.T) {
 	if n := second.state().PublishedRows; n != 0 {
 		t.Errorf("the standby published %d rows", n)
 	}
+	env.Until(t, "the standby not to count", func() bool { return second.state().PendingRows == -1 })
 	first.kill()
 	p.insert("a", 1001, 1000)
 	second.awaitPhase(config.Active)

@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -68,6 +70,8 @@ type worker struct {
 	metrics *relay.Metrics
 
 	registry *prometheus.Registry
+	// table is what passed preflight last, nil before the first has.
+	table atomic.Pointer[postgres.Table]
 }
 
 func newWorker(dir string, outbox config.Outbox, log *slog.Logger) *worker {
@@ -86,6 +90,9 @@ func newWorker(dir string, outbox config.Outbox, log *slog.Logger) *worker {
 
 // run holds one session after another until ctx ends.
 func (w *worker) run(ctx context.Context) {
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	watch.Go(func() { w.watchBacklog(ctx) })
 	var backoff relay.Backoff
 	told := ""
 	for ctx.Err() == nil {
@@ -121,6 +128,7 @@ func (w *worker) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.table.Store(&table)
 	sink, err := kafkasink.New(kafkasink.Options{
 		Dir: w.dir, Kafka: w.outbox.Kafka, ClientID: "weir-relay/" + w.outbox.Name, Metrics: w.registry,
 	})
@@ -172,14 +180,6 @@ func (w *worker) relay(ctx context.Context, db *postgres.Session, table postgres
 	w.health.Begin(config.Active) // the engine says whether records flow
 	w.gauges.active.Set(1)
 	defer w.gauges.active.Set(0)
-
-	watching, stop := context.WithCancel(ctx)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		w.watchBacklog(watching, table)
-	}()
-	defer func() { stop(); <-watched }()
 
 	engine := relay.Engine{
 		Source:  postgres.NewSource(db, table, w.outbox.Polling, row.NewEncoder(w.outbox.Routes)),
