@@ -1,6 +1,7 @@
 package v1alpha1_test
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -40,6 +41,11 @@ func TestColumnsFit(t *testing.T) {
 		if _, err := resource.Create(t.Context(), object, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(func() {
+			if err := resource.Delete(context.Background(), object.GetName(), metav1.DeleteOptions{}); err != nil {
+				t.Error(err)
+			}
+		})
 		patch := []byte(`{"status": {"observedGeneration": 1, ` + ready + `, ` + status + `}}`)
 		if _, err := resource.Patch(t.Context(), object.GetName(), types.MergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
 			t.Fatal(err)

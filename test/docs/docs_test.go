@@ -22,10 +22,16 @@ const root = "../.."
 func TestYAML(t *testing.T) {
 	t.Parallel()
 	cluster := kube.Shared(t)
-	for _, namespace := range []string{"shop", "finance"} {
-		if _, err := cluster.Kubectl(t.Context(), "create", "namespace", namespace); err != nil {
-			t.Fatal(err)
-		}
+	namespaces := filepath.Join(t.TempDir(), "namespaces.yaml")
+	if err := os.WriteFile(namespaces, []byte(`
+{apiVersion: v1, kind: Namespace, metadata: {name: shop}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: finance}}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cluster.Kubectl(t.Context(), "apply", "-f", namespaces); err != nil {
+		t.Fatal(err)
 	}
 	count := 0
 	for _, page := range pages(t) {
