@@ -57,16 +57,19 @@ func (g *gauges) forget() {
 // reason to stop publishing.
 func (w *worker) watchBacklog(ctx context.Context) {
 	var db *postgres.Session
-	defer func() {
+	disconnect := func() {
 		if db != nil {
 			db.Close()
+			db = nil
 		}
-	}()
+	}
+	defer disconnect()
 	told := ""
 	for ctx.Err() == nil {
 		pause := lockInterval
 		if table := w.table.Load(); table == nil || w.standsBy() {
 			w.gauges.forget()
+			disconnect() // the server ends a session that is silent for long
 		} else {
 			start := time.Now()
 			err := w.countBacklog(ctx, &db, *table)
