@@ -38,7 +38,7 @@ type Engine struct {
 	// oneByOne counts the records still to be produced alone, after a batch
 	// was refused as too large: the batch is innocent, one of its records may not be.
 	oneByOne int
-	told     string // the problem that was logged last, empty if none is left
+	news     News // the problem that was logged last
 }
 
 // Run publishes until ctx ends, and then returns nil after what was
@@ -78,8 +78,7 @@ func (e *Engine) Run(ctx context.Context) error {
 func (e *Engine) resume() {
 	e.Report(nil)
 	e.backoff.Reset()
-	if e.told != "" {
-		e.told = ""
+	if e.news.Over() {
 		e.Log.Info("records flow again")
 	}
 }
@@ -88,8 +87,7 @@ func (e *Engine) resume() {
 func (e *Engine) tell(problem *Problem) {
 	e.Metrics.Failed(problem.Reason)
 	e.Report(problem)
-	if text := problem.Error(); e.told != text {
-		e.told = text
+	if e.news.Is(problem.Error()) {
 		e.Log.Warn("records wait", "reason", problem.Reason, "message", problem.Message)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/weir-dev/weir/internal/relay"
 	"github.com/weir-dev/weir/internal/relay/config"
 	"github.com/weir-dev/weir/internal/relay/postgres"
 )
@@ -56,60 +57,64 @@ func (g *gauges) forget() {
 // standby, whose active relay does. A count that fails is unknown, and no
 // reason to stop publishing.
 func (w *worker) watchBacklog(ctx context.Context) {
-	var db *postgres.Session
-	disconnect := func() {
-		if db != nil {
-			db.Close()
-			db = nil
-		}
-	}
-	defer disconnect()
-	told := ""
+	c := counter{worker: w}
+	defer c.disconnect()
 	for ctx.Err() == nil {
-		pause := lockInterval
-		if table := w.table.Load(); table == nil || w.standsBy() {
-			w.gauges.forget()
-			disconnect() // the server ends a session that is silent for long
-		} else {
-			start := time.Now()
-			err := w.countBacklog(ctx, &db, *table)
-			pause = postgres.BacklogPause(time.Since(start))
-			switch {
-			case err == nil:
-				told = ""
-			case ctx.Err() == nil:
-				w.gauges.forget()
-				if told != err.Error() {
-					told = err.Error()
-					w.log.Warn("cannot count pending rows", "err", err)
-				}
-			}
-		}
 		select {
-		case <-time.After(pause):
+		case <-time.After(c.look(ctx)):
 		case <-ctx.Done():
 		}
 	}
 }
 
-func (w *worker) standsBy() bool {
-	phase, _ := w.health.State()
-	return phase == config.Standby
+// counter is the connection that counts.
+type counter struct {
+	*worker
+	db   *postgres.Session // nil while there is none
+	news relay.News
 }
 
-// countBacklog connects if it must, and drops a connection that fails.
-func (w *worker) countBacklog(ctx context.Context, db **postgres.Session, table postgres.Table) (err error) {
-	if *db == nil {
-		if *db, err = w.connect(ctx, postgres.MaxBacklogPause); err != nil {
+// look counts where this worker is to count, and returns how long to pause.
+func (c *counter) look(ctx context.Context) time.Duration {
+	table := c.table.Load()
+	if phase, _ := c.health.State(); table == nil || phase == config.Standby {
+		c.gauges.forget()
+		c.disconnect() // the server ends a session that is silent for long
+		return lockInterval
+	}
+	start := time.Now()
+	err := c.count(ctx, *table)
+	switch {
+	case err == nil:
+		c.news.Over()
+	case ctx.Err() == nil:
+		c.gauges.forget()
+		if c.news.Is(err.Error()) {
+			c.log.Warn("cannot count pending rows", "err", err)
+		}
+	}
+	return postgres.BacklogPause(time.Since(start))
+}
+
+// count connects if it must, and drops a connection that fails.
+func (c *counter) count(ctx context.Context, table postgres.Table) (err error) {
+	if c.db == nil {
+		if c.db, err = c.connect(ctx, postgres.MaxBacklogPause); err != nil {
 			return err
 		}
 	}
-	backlog, err := (*db).Backlog(ctx, table)
+	backlog, err := c.db.Backlog(ctx, table)
 	if err != nil {
-		(*db).Close()
-		*db = nil
+		c.disconnect()
 		return err
 	}
-	w.gauges.set(backlog)
+	c.gauges.set(backlog)
 	return nil
+}
+
+func (c *counter) disconnect() {
+	if c.db != nil {
+		c.db.Close()
+		c.db = nil
+	}
 }

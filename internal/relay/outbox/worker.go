@@ -94,7 +94,7 @@ func (w *worker) run(ctx context.Context) {
 	defer watch.Wait()
 	watch.Go(func() { w.watchBacklog(ctx) })
 	var backoff relay.Backoff
-	told := ""
+	var news relay.News
 	for ctx.Err() == nil {
 		start := time.Now()
 		err := w.session(ctx)
@@ -106,10 +106,9 @@ func (w *worker) run(ctx context.Context) {
 		w.metrics.Failed(problem.Reason)
 		if time.Since(start) > steady {
 			backoff.Reset()
-			told = ""
+			news.Over()
 		}
-		if text := problem.Error(); told != text {
-			told = text
+		if news.Is(problem.Error()) {
 			w.log.Warn("cannot relay", "reason", problem.Reason, "message", problem.Message)
 		}
 		backoff.Wait(ctx)

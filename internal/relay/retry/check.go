@@ -41,17 +41,12 @@ type checker struct {
 func (c *checker) watch(ctx context.Context, current func() *config.Retry, problems *problems, log *slog.Logger) {
 	ticker := time.NewTicker(checkInterval)
 	defer ticker.Stop()
-	var told string
 	for {
 		problem := c.check(ctx, current())
 		if ctx.Err() != nil {
 			return
 		}
-		problems.report(partCluster, problem)
-		if problem == nil {
-			told = ""
-		} else if told != problem.Message {
-			told = problem.Message
+		if problems.report(partCluster, problem) && problem != nil {
 			log.Warn("cannot move all records", "reason", problem.Reason, "message", problem.Message)
 		}
 		select {
