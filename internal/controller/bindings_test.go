@@ -42,7 +42,8 @@ func TestSharedBindings(t *testing.T) {
 		}
 	}
 	h.update(first, func() { first.Spec.Access = nil })
-	h.passUntilReady(first)
+	h.pass(first)
+	h.wantsReady(first)
 	h.wantsBindings(group, shared...)
 	h.restart()
 	h.delete(second)

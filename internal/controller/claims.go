@@ -54,8 +54,10 @@ func groupClaim(group *v1alpha1.ConsumerGroup, cluster, id string) claim {
 func (b base) rival(ctx context.Context, cluster string, mine claim, claims []claim) client.Object {
 	first := mine
 	for _, c := range claims {
-		theirs, err := b.clusters.find(ctx, c.recorded, c.ref)
-		if err == nil && theirs.Name == cluster && c.before(first) {
+		if c.GetUID() == mine.GetUID() || !c.before(first) {
+			continue
+		}
+		if theirs, err := b.clusters.find(ctx, c.recorded, c.ref); err == nil && theirs.Name == cluster {
 			first = c
 		}
 	}

@@ -70,7 +70,8 @@ func TestTopicHolderStays(t *testing.T) {
 	third := h.topic("a", name)
 	h.pass(third)
 	h.wantsStalled(third, v1alpha1.ReasonConflict, "belongs to Topic "+h.namespace+"/b, which claimed it first")
-	h.passUntilReady(younger)
+	h.pass(younger)
+	h.wantsReady(younger)
 }
 
 func TestGroupOwner(t *testing.T) {
@@ -137,7 +138,8 @@ func TestLoserOfARaceDeletesNothing(t *testing.T) {
 	h.must(h.live.Status().Update(t.Context(), loser))
 	h.pass(loser)
 	h.wantsStalled(loser, v1alpha1.ReasonConflict, "belongs to Topic "+h.namespace+"/a, which claimed it first")
-	h.passUntilReady(winner)
+	h.pass(winner)
+	h.wantsReady(winner)
 	h.delete(loser)
 	h.wantsGone(loser)
 	h.wantsTopic(kafka.Topic{Partitions: winner.Status.Partitions, Config: map[string]string{}}, winner)

@@ -186,7 +186,8 @@ func TestRetryWorkerTroubles(t *testing.T) {
 	h.wantsReady(cluster)
 	h.wants(cluster, v1alpha1.ConditionRetryWorkerReady, metav1.ConditionFalse, v1alpha1.ReasonSecretNotFound,
 		"spec.retryWorker.kafka.credentialsSecretRef: Secret "+h.operator+"/retry does not exist; create it: kubectl -n "+h.operator+" create secret generic retry")
-	h.passUntilReady(topic)
+	h.pass(topic)
+	h.wantsReady(topic)
 
 	h.secret(h.operator, "retry", "username", "retry", "password", "secret")
 	stranger := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: h.operator, Name: retryWorkerName(cluster.Name)}}

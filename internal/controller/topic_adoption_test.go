@@ -123,7 +123,8 @@ func TestTopicEvents(t *testing.T) {
 	}
 	h.dropTopic(name)
 	h.makeTopic(name, 3, nil)
-	h.passUntilReady(topic)
+	h.pass(topic)
+	h.wantsReady(topic)
 	h.wantsEvents(recreated)
 }
 

@@ -174,7 +174,8 @@ func TestDefaultCluster(t *testing.T) {
 	h.wants(late, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonClusterNotFound,
 		"several KafkaClusters carry weir.dev/is-default-cluster=true: "+first.Name+", "+second.Name+"; leave it on one")
 	// Who is on a cluster stays there.
-	h.passUntilReady(topic)
+	h.pass(topic)
+	h.wantsReady(topic)
 
 	h.update(first, func() { first.Annotations = nil })
 	h.passUntilReady(late)
