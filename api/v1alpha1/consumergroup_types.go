@@ -73,6 +73,7 @@ type ConsumerGroupSpec struct {
 	// Lag is how far behind the group may be. Absent means that lag is shown and
 	// never judged.
 	// +optional
+	// +kubebuilder:default={}
 	Lag LagObjective `json:"lag,omitzero"`
 
 	// Alerts renders a PrometheusRule, where Kubernetes knows that kind.
@@ -124,6 +125,7 @@ type Alerts struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^[a-zA-Z_][a-zA-Z0-9_]{0,127}$'))",message="keys must be Prometheus label names: letters, digits and '_', not beginning with a digit"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(self[k]) <= 1024)",message="values may have at most 1024 characters"
 	// +kubebuilder:validation:XValidation:rule="!('severity' in self) && !('alertname' in self)",message="severity is set by alerts.severity, and alertname by Weir: drop them"
+	// +kubebuilder:default={}
 	Labels map[string]string `json:"labels,omitempty"`
 	// Severity of the alerts.
 	// +optional

@@ -88,6 +88,7 @@ type KafkaClusterSpec struct {
 	// TLS encrypts the connection. Absent means plaintext; {} means TLS with the
 	// system's roots.
 	// +optional
+	// +structType=atomic
 	TLS *KafkaTLS `json:"tls,omitempty"`
 
 	// SASL authenticates the operator. Absent means no SASL: a client certificate,
@@ -112,6 +113,7 @@ type KafkaClusterSpec struct {
 	// Defaults are for a Topic that is silent, when its topic is created. They are
 	// not enforced afterwards.
 	// +optional
+	// +kubebuilder:default={}
 	Defaults TopicDefaults `json:"defaults,omitzero"`
 
 	// RetryWorker configures the worker that moves the failed records of all
@@ -177,15 +179,16 @@ type TopicDefaults struct {
 	Replicas *int32 `json:"replicas,omitempty"`
 	// Config of a new topic, by Kafka's keys: {min.insync.replicas: "2"}.
 	// +optional
+	// +kubebuilder:default={}
 	Config TopicConfig `json:"config,omitempty"`
 }
 
 // RetryWorkerSpec configures the retry worker of a cluster.
 type RetryWorkerSpec struct {
 	// Kafka is the worker's own identity; its Secret is in the operator's
-	// namespace. Weir grants it what it needs. Absent means the operator's
-	// credentials, and no grants.
-	// +optional
+	// namespace. Weir grants it what it needs. The operator's own credentials are
+	// never given to a worker.
+	// +required
 	Kafka *KafkaCredentials `json:"kafka,omitempty"`
 	// Replicas share the work, by partition. 0 stops it: failed records wait where
 	// they are.
@@ -196,9 +199,11 @@ type RetryWorkerSpec struct {
 	Replicas *int32 `json:"replicas,omitempty"`
 	// Resources of the worker's container.
 	// +optional
+	// +structType=atomic
 	Resources corev1.ResourceRequirements `json:"resources,omitzero"`
 	// PodTemplate adjusts the worker's pods.
 	// +optional
+	// +kubebuilder:default={}
 	PodTemplate PodTemplate `json:"podTemplate,omitzero"`
 }
 

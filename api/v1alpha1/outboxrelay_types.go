@@ -117,10 +117,12 @@ type OutboxRelaySpec struct {
 
 	// Resources of the worker's container.
 	// +optional
+	// +structType=atomic
 	Resources corev1.ResourceRequirements `json:"resources,omitzero"`
 
 	// PodTemplate adjusts the worker's pods.
 	// +optional
+	// +kubebuilder:default={}
 	PodTemplate PodTemplate `json:"podTemplate,omitzero"`
 }
 

@@ -124,17 +124,20 @@ type PodTemplate struct {
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k).hasValue() && size(self[k]) <= 63)",message="must be labels: keys like team or example.com/team, values of at most 63 characters"
+	// +kubebuilder:default={}
 	Labels map[string]string `json:"labels,omitempty"`
 	// Annotations added to the pods.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k.lowerAscii()).hasValue() && size(self[k]) <= 4096)",message="must be annotations: keys like team or example.com/team, values of at most 4096 characters"
+	// +kubebuilder:default={}
 	Annotations map[string]string `json:"annotations,omitempty"`
 	// NodeSelector: labels that a node must have to run the pods, such as
 	// {kubernetes.io/arch: arm64}.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k).hasValue() && size(self[k]) <= 63)",message="must be labels: keys like team or example.com/team, values of at most 63 characters"
+	// +kubebuilder:default={}
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 	// Tolerations of the pods, for nodes with taints.
 	// +optional
@@ -143,6 +146,7 @@ type PodTemplate struct {
 	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
 	// Affinity of the pods.
 	// +optional
+	// +structType=atomic
 	Affinity *corev1.Affinity `json:"affinity,omitempty"`
 	// ServiceAccountName of the pods. Absent means the namespace's default. Its
 	// token is not mounted: workers do not speak to Kubernetes.

@@ -108,6 +108,7 @@ type TopicSpec struct {
 	// {retention.ms: "604800000"}. Keys that are not here are not touched; a key
 	// that leaves is reset to the broker's default if Weir had set it.
 	// +optional
+	// +kubebuilder:default={}
 	Config TopicConfig `json:"config,omitempty"`
 
 	// DeletionPolicy says what becomes of the topic when this resource is deleted.
