@@ -57,8 +57,9 @@ type ConsumerGroupSpec struct {
 	// "User:billing". Weir grants it READ on the group and on the topics, and what
 	// the dead letter policy needs.
 	// +required
-	// +kubebuilder:validation:MaxLength=249
-	// +kubebuilder:validation:XValidation:rule="self.matches('^User:.+$') && self != 'User:*'",message="must be User:<name>, one user and not User:*"
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="self.matches('^User:.') && self != 'User:*'",message="must be User:<name>, one user and not User:*"
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[^\pC\p{Zl}\p{Zp}]*$')`,message="must be of printable characters"
 	Principal string `json:"principal"`
 
 	// Topics that the group reads: Topic resources. Those in another namespace

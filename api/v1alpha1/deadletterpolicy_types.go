@@ -99,8 +99,8 @@ type Retry struct {
 	// record, that are never retried: ["DeserializationError",
 	// "*SchemaException"]. A leading or trailing * matches any text.
 	// +optional
-	// +kubebuilder:validation:MaxItems=100
-	// +kubebuilder:validation:items:MaxLength=256
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=128
 	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[*]?[^*]+[*]?$')",message="must be an error class, with * at its beginning or end only"
 	// +listType=set
 	PermanentErrors []string `json:"permanentErrors,omitempty"`

@@ -108,8 +108,9 @@ type KafkaCredentials struct {
 	// Principal that these credentials authenticate as, as Kafka's ACLs write it:
 	// "User:shop-relay". Weir grants it what the worker needs, and nothing else.
 	// +required
-	// +kubebuilder:validation:MaxLength=249
-	// +kubebuilder:validation:XValidation:rule="self.matches('^User:.+$') && self != 'User:*'",message="must be User:<name>, one user and not User:*"
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="self.matches('^User:.') && self != 'User:*'",message="must be User:<name>, one user and not User:*"
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[^\pC\p{Zl}\p{Zp}]*$')`,message="must be of printable characters"
 	Principal string `json:"principal"`
 	// CredentialsSecretRef names a Secret with the keys username and password
 	// (SASL, with the mechanism of the KafkaCluster), or tls.crt and tls.key

@@ -120,9 +120,10 @@ type TopicSpec struct {
 
 	// Access says which principals may do what on this topic. ConsumerGroups and
 	// OutboxRelays that refer to this Topic bring their own grants and need no
-	// entry.
+	// entry. All entries together may name 256 groups and transactional ids.
 	// +optional
 	// +kubebuilder:validation:MaxItems=128
+	// +kubebuilder:validation:XValidation:rule="self.map(a, (has(a.groups) ? size(a.groups) : 0) + (has(a.transactionalIds) ? size(a.transactionalIds) : 0)).sum() <= 256",message="names more than 256 groups and transactional ids: use prefixes, such as billing-*"
 	// +listType=atomic
 	Access []Access `json:"access,omitempty"`
 
@@ -145,8 +146,9 @@ type TopicSpec struct {
 type Access struct {
 	// Principal as Kafka's ACLs write it: "User:checkout". "User:*" is everybody.
 	// +required
-	// +kubebuilder:validation:MaxLength=249
-	// +kubebuilder:validation:XValidation:rule="self.matches('^User:.+$')",message="must be User:<name>, as in Kafka's ACLs"
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="self.matches('^User:.')",message="must be User:<name>, as in Kafka's ACLs"
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[^\pC\p{Zl}\p{Zp}]*$')`,message="must be of printable characters"
 	Principal string `json:"principal"`
 	// Allow is Produce (WRITE and DESCRIBE on the topic), Consume (READ and
 	// DESCRIBE on the topic), or both.
@@ -162,6 +164,7 @@ type Access struct {
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MaxLength=249
 	// +kubebuilder:validation:items:XValidation:rule="self.matches('^([^*]+[*]?|[*])$')",message="must be a group, or a prefix with one * at its end"
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches(r'^[^\pC\p{Zl}\p{Zp}]*$')`,message="must be of printable characters"
 	// +listType=set
 	Groups []string `json:"groups,omitempty"`
 	// TransactionalIDs that a producer may use (WRITE and DESCRIBE): ["ledger-*"].
@@ -171,6 +174,7 @@ type Access struct {
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MaxLength=249
 	// +kubebuilder:validation:items:XValidation:rule="self.matches('^([^*]+[*]?|[*])$')",message="must be a transactional id, or a prefix with one * at its end"
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches(r'^[^\pC\p{Zl}\p{Zp}]*$')`,message="must be of printable characters"
 	// +listType=set
 	TransactionalIDs []string `json:"transactionalIds,omitempty"`
 }
