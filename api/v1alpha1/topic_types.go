@@ -67,7 +67,6 @@ type Topic struct {
 // +kubebuilder:validation:XValidation:rule="has(self.clusterRef) == has(oldSelf.clusterRef) && (!has(self.clusterRef) || self.clusterRef == oldSelf.clusterRef)",fieldPath=".clusterRef",message="clusterRef is immutable: delete this resource (with deletionPolicy Retain the topic stays) and create it for the other cluster"
 // +kubebuilder:validation:XValidation:rule="has(self.topicName) == has(oldSelf.topicName) && (!has(self.topicName) || self.topicName == oldSelf.topicName)",fieldPath=".topicName",message="topicName is immutable, since Kafka cannot rename a topic: create another Topic, and delete this one when nothing uses it"
 // +kubebuilder:validation:XValidation:rule="!has(self.partitions) || !has(oldSelf.partitions) || self.partitions >= oldSelf.partitions",fieldPath=".partitions",message="partitions cannot shrink, since Kafka cannot remove partitions: write at least the former number"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.replicas) || (has(self.replicas) && self.replicas == oldSelf.replicas)",fieldPath=".replicas",message="replicas is immutable once set: write the former number"
 type TopicSpec struct {
 	// Suspend stops Weir from touching the topic and its grants. Deleting a
 	// suspended Topic never deletes data.
@@ -98,7 +97,8 @@ type TopicSpec struct {
 	Partitions *int32 `json:"partitions,omitempty"`
 
 	// Replicas of each partition: 3. Absent means that Weir does not manage them;
-	// a new topic then gets the cluster's default. Immutable once set.
+	// a new topic then gets the cluster's default. Weir does not reassign
+	// partitions: it refuses another number than the topic has, and names it.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=32
