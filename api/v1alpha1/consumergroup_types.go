@@ -51,6 +51,7 @@ type ConsumerGroupSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=200
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z0-9._-]*$')",message="groupId may have letters, digits, '.', '_' and '-' only, since topics are named after it"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('__')",message="groupId cannot begin with '__': such names are Kafka's own, and topics are named after it"
 	GroupID string `json:"groupId,omitempty"`
 
 	// Principal that the clients authenticate as, as Kafka's ACLs write it:

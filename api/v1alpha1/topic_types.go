@@ -86,6 +86,7 @@ type TopicSpec struct {
 	// +kubebuilder:validation:MaxLength=249
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z0-9._-]*$')",message="topicName may have letters, digits, '.', '_' and '-' only"
 	// +kubebuilder:validation:XValidation:rule="self != '.' && self != '..'",message="topicName cannot be '.' or '..'"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('__')",message="topicName cannot begin with '__': such topics are Kafka's own"
 	TopicName string `json:"topicName,omitempty"`
 
 	// Partitions of the topic: 12. Absent means that Weir does not manage them; a
