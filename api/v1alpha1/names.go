@@ -21,6 +21,7 @@ const (
 	ConditionAccessEnforced     = "AccessEnforced"     // Topic
 	ConditionBacklogged         = "Backlogged"         // OutboxRelay
 	ConditionLagging            = "Lagging"            // ConsumerGroup
+	ConditionDrifted            = "Drifted"            // Topic; present only while True
 	ConditionDeadLettersPresent = "DeadLettersPresent" // DeadLetterPolicy
 	ConditionRetryWorkerReady   = "RetryWorkerReady"   // KafkaCluster, where a group on it has a DeadLetterPolicy
 )
@@ -41,6 +42,7 @@ const (
 	ReasonTopicNotFound    = "TopicNotFound"
 	ReasonTopicNotReady    = "TopicNotReady"
 	ReasonNotAllowed       = "NotAllowed"
+	ReasonContested        = "Contested"
 	ReasonInUse            = "InUse"
 	ReasonPolicyNotFound   = "PolicyNotFound"
 	ReasonPolicyNotReady   = "PolicyNotReady"

@@ -215,13 +215,12 @@ type TopicStatus struct {
 	// Replicas that the topic's partitions have.
 	// +optional
 	Replicas int32 `json:"replicas,omitempty"`
-	// ManagedConfig are the configuration keys that Weir has set, and resets when
-	// they leave the spec.
+	// SetConfig are the configuration values that Weir has set and Kafka has
+	// acknowledged. One that leaves the spec is reset where it still is as Weir
+	// set it.
 	// +optional
-	// +listType=set
-	// +kubebuilder:validation:MaxItems=256
-	// +kubebuilder:validation:items:MaxLength=249
-	ManagedConfig []string `json:"managedConfig,omitempty"`
+	// +kubebuilder:validation:MaxProperties=256
+	SetConfig map[string]ConfigValue `json:"setConfig,omitempty"`
 	// Bindings is the number of ACL bindings that this resource needs.
 	// +optional
 	Bindings int32 `json:"bindings,omitempty"`
@@ -241,3 +240,8 @@ type TopicList struct {
 	metav1.ListMeta `json:"metadata,omitempty"`
 	Items           []Topic `json:"items"`
 }
+
+// ConfigValue is a value of a topic's configuration.
+//
+// +kubebuilder:validation:MaxLength=4096
+type ConfigValue string

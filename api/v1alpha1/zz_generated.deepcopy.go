@@ -1301,10 +1301,12 @@ func (in *TopicStatus) DeepCopyInto(out *TopicStatus) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
-	if in.ManagedConfig != nil {
-		in, out := &in.ManagedConfig, &out.ManagedConfig
-		*out = make([]string, len(*in))
-		copy(*out, *in)
+	if in.SetConfig != nil {
+		in, out := &in.SetConfig, &out.SetConfig
+		*out = make(map[string]ConfigValue, len(*in))
+		for key, val := range *in {
+			(*out)[key] = val
+		}
 	}
 	if in.ManagedBindings != nil {
 		in, out := &in.ManagedBindings, &out.ManagedBindings

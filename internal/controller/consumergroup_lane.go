@@ -60,19 +60,21 @@ func (r *ConsumerGroupReconciler) lane(ctx context.Context, before, group *v1alp
 	for _, topic := range found {
 		width = max(width, topic.Partitions)
 	}
-	made, ensureFailures := atOnce(names, func(i int) (ensured, error) {
+	made, ensureFailures := atOnce(names, func(i int) (kafka.Ensured, error) {
 		if failures[i] != nil {
-			return ensured{}, nil
+			return kafka.Ensured{}, nil
 		}
-		return ensureTopic(ctx, connection, laneTopic(names[i], width, largestRecord(cluster, sources), cluster, policy, found[i]), found[i])
+		spec := laneTopic(names[i], width, largestRecord(cluster, sources), cluster, policy, found[i])
+		ensured, err := connection.EnsureFound(ctx, spec, found[i])
+		return ensured, ensuredHalt(spec.Name, ensured, err, r.resync)
 	})
 	var changed []string
 	for i, name := range names {
-		if len(made[i].changes) > 0 {
-			changed = append(changed, "topic "+name+": "+changeWords(made[i].changes))
+		if len(made[i].Changes) > 0 {
+			changed = append(changed, "topic "+name+": "+changeWords(made[i].Changes))
 		}
 	}
-	if len(changed) > 0 && !isRepeating(before) {
+	if len(changed) > 0 {
 		r.event(group, "DeadLetterTopicsChanged", "Apply", "%s", strings.Join(changed, "; "))
 	}
 	if err := together(append(failures, ensureFailures...)...); err != nil {

@@ -187,13 +187,6 @@ func isProgressing(obj client.Object) bool {
 	return reconciling != nil && reconciling.Reason == v1alpha1.ReasonProgressing
 }
 
-// isRepeating says whether the last pass on this generation of obj left
-// something for brokers to show: until they do, a pass does the same again.
-func isRepeating(obj client.Object) bool {
-	_, observed := sharedOf(obj)
-	return *observed == obj.GetGeneration() && isProgressing(obj)
-}
-
 func sharedOf(obj client.Object) (conditions *[]metav1.Condition, observedGeneration *int64) {
 	switch o := obj.(type) {
 	case *v1alpha1.KafkaCluster:

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -66,29 +65,25 @@ func (r *TopicReconciler) reconcile(ctx context.Context, before, topic *v1alpha1
 
 // ensure makes the topic what the spec says.
 func (r *TopicReconciler) ensure(ctx context.Context, before, topic *v1alpha1.Topic, connection *kafka.Cluster, spec kafka.TopicSpec) error {
-	have, err := connection.ObserveTopic(ctx, spec.Name)
-	if err != nil {
-		return kafkaHalt(err)
-	}
-	found, err := ensureTopic(ctx, connection, spec, have)
+	found, err := connection.EnsureTopic(ctx, spec)
 	r.tell(before, topic, found)
-	observe(topic, found.after)
-	if err == nil {
-		topic.Status.ManagedConfig = slices.Sorted(maps.Keys(topic.Spec.Config))
+	observe(topic, found.After)
+	topic.Status.SetConfig = convertValues[v1alpha1.ConfigValue](found.Set)
+	if contest := contested(spec.Name, found, r.resync); contest != nil {
+		setDomain(topic, v1alpha1.ConditionDrifted, metav1.ConditionTrue, v1alpha1.ReasonContested, contest.Error())
+	} else {
+		meta.RemoveStatusCondition(&topic.Status.Conditions, v1alpha1.ConditionDrifted)
 	}
-	return err
+	return ensuredHalt(spec.Name, found, err, r.resync)
 }
 
-// own records that the resource is about to act on a cluster under a name, and
-// which config keys will be ours, before anything is created there.
+// own records that the resource is about to act on a cluster under a name,
+// before anything is created there.
 func (r *TopicReconciler) own(ctx context.Context, before, topic *v1alpha1.Topic, cluster, name string) error {
-	keys := slices.Concat(topic.Status.ManagedConfig, slices.Collect(maps.Keys(topic.Spec.Config)))
-	slices.Sort(keys)
-	keys = slices.Compact(keys)
-	if topic.Status.Cluster == cluster && topic.Status.TopicName == name && slices.Equal(topic.Status.ManagedConfig, keys) {
+	if topic.Status.Cluster == cluster && topic.Status.TopicName == name {
 		return nil
 	}
-	topic.Status.Cluster, topic.Status.TopicName, topic.Status.ManagedConfig = cluster, name, keys
+	topic.Status.Cluster, topic.Status.TopicName = cluster, name
 	return r.record(ctx, before, topic)
 }
 
@@ -111,19 +106,19 @@ func (r *TopicReconciler) access(ctx context.Context, before, topic *v1alpha1.To
 }
 
 // tell emits the events of a pass over the topic.
-func (r *TopicReconciler) tell(before, topic *v1alpha1.Topic, found ensured) {
+func (r *TopicReconciler) tell(before, topic *v1alpha1.Topic, found kafka.Ensured) {
 	switch known := before.Status.TopicID; {
-	case known == "" && found.before.Exists && !isProgressing(before):
+	case known == "" && found.Before.Exists && !isProgressing(before):
 		r.event(topic, "TopicAdopted", "Adopt", "topic %s existed already and is managed from now on", topic.Status.TopicName)
-	case known != "" && found.after.Exists && found.after.ID != known:
+	case known != "" && found.After.Exists && found.After.ID != known:
 		r.event(topic, "TopicRecreated", "Apply", "topic %s was deleted by somebody else and is a new one; its records are gone", topic.Status.TopicName)
 	}
-	if len(found.changes) == 0 || isRepeating(before) {
+	if len(found.Changes) == 0 {
 		return
 	}
-	words := changeWords(found.changes)
+	words := changeWords(found.Changes)
 	switch {
-	case found.changes[0].Kind == kafka.CreateTopic:
+	case found.Changes[0].Kind == kafka.CreateTopic:
 		r.event(topic, "TopicCreated", "Create", "%s", words)
 	case wasReady(before):
 		r.event(topic, "DriftCorrected", "Apply", "somebody else changed topic %s; put right: %s", topic.Status.TopicName, words)
@@ -206,11 +201,24 @@ func topicSpec(cluster *v1alpha1.KafkaCluster, topic *v1alpha1.Topic, name strin
 		Partitions:        orZero(topic.Spec.Partitions),
 		Replicas:          int16(orZero(topic.Spec.Replicas)),
 		Config:            topic.Spec.Config,
-		Managed:           topic.Status.ManagedConfig,
+		Set:               convertValues[string](topic.Status.SetConfig),
 		DefaultPartitions: orZero(defaults.Partitions),
 		DefaultReplicas:   int16(orZero(defaults.Replicas)),
 		DefaultConfig:     defaults.Config,
 	}
+}
+
+// convertValues is a map of strings as one of another string type, nil where it
+// is empty.
+func convertValues[To, From ~string](from map[string]From) map[string]To {
+	if len(from) == 0 {
+		return nil
+	}
+	to := make(map[string]To, len(from))
+	for key, value := range from {
+		to[key] = To(value)
+	}
+	return to
 }
 
 func orZero(n *int32) int32 {

@@ -145,7 +145,7 @@ func TestTopicRefusals(t *testing.T) {
 	for _, words := range []string{
 		"change the config of topic " + name,
 		"topic " + name + " has 3 partitions and Kafka cannot take partitions away; set partitions to 3 or more instead of 2",
-		"topic " + name + " has 1 replica and the number of replicas cannot be changed; set replicas to 1 instead of 3",
+		"topic " + name + " has 1 replica and Weir does not move replicas yet; set replicas to 1 instead of 3",
 	} {
 		h.wantsStalled(topic, kafka.PartitionsNotShrinkable, words)
 	}

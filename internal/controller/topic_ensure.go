@@ -1,47 +1,51 @@
 package controller
 
 import (
-	"context"
+	"fmt"
 	"time"
 
+	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
-// topicConfirm is when to look again at a topic that the controller of the
-// cluster has created or changed, and the brokers do not show so yet.
-const topicConfirm = 200 * time.Millisecond
-
-// ensured is what ensureTopic found and did.
-type ensured struct {
-	// before is the topic as it was found, after as it is now.
-	before, after kafka.Topic
-	changes       []kafka.Change
+// ensuredHalt returns the halt that says what of a topic's spec cannot be had:
+// what was refused, and what is contested: taken back by somebody else again and
+// again, or accepted and not shown for longer than patience.
+func ensuredHalt(name string, ensured kafka.Ensured, err error, patience time.Duration) error {
+	return together(kafkaHalt(err), contested(name, ensured, patience))
 }
 
-// ensureTopic makes a topic, found as have, what spec says. It writes nothing
-// where nothing differs. A part of the spec that is refused does not keep the
-// rest from being applied. Errors are halts.
-func ensureTopic(ctx context.Context, cluster *kafka.Cluster, spec kafka.TopicSpec, have kafka.Topic) (ensured, error) {
-	result := ensured{before: have, after: have}
-	plan := kafka.PlanTopic(spec, have)
-	var failures []error
-	for _, refused := range plan.Refused {
-		failures = append(failures, kafkaHalt(refused))
+// contested is the part of ensuredHalt that is about a contest.
+func contested(name string, ensured kafka.Ensured, patience time.Duration) error {
+	var errs []error
+	for _, change := range ensured.Contested {
+		errs = append(errs, stall(v1alpha1.ReasonContested,
+			"somebody else changes topic %s again and again: %s is put right each time it is found; settle who decides it", name, what(change)))
 	}
-	if len(plan.Changes) > 0 {
-		err := cluster.ApplyTopic(ctx, spec.Name, plan.Changes)
-		if err == nil {
-			result.changes = plan.Changes
+	for _, unshown := range ensured.Unshown {
+		if time.Since(unshown.Since) > patience {
+			errs = append(errs, stall(v1alpha1.ReasonContested,
+				"Kafka accepted %s for topic %s and does not show it; remove it from the spec if the brokers do not know it", what(unshown.Change), name))
 		}
-		failures = append(failures, kafkaHalt(err))
-		result.after, err = cluster.ObserveTopic(ctx, spec.Name)
-		failures = append(failures, kafkaHalt(err))
 	}
-	if err := together(failures...); err != nil {
-		return result, err
+	return together(errs...)
+}
+
+// what names what a change is about, as asked and as found.
+func what(change kafka.Change) string {
+	switch change.Kind {
+	case kafka.SetConfig, kafka.ResetConfig:
+		asked, shown := change.Value, "its default"
+		if change.Kind == kafka.ResetConfig {
+			asked = "its default"
+		}
+		if change.Overridden {
+			shown = change.Old
+		}
+		return fmt.Sprintf("config %s (asked: %s, shown: %s)", change.Key, asked, shown)
+	case kafka.GrowTopic:
+		return fmt.Sprintf("the number of partitions (asked: %d, shown: %d)", change.Partitions, change.OldPartitions)
+	default:
+		return "its creation"
 	}
-	if len(kafka.PlanTopic(spec, result.after).Changes) > 0 {
-		return result, soon(topicConfirm, progress("topic %s is created or changed; waiting for the brokers to show it", spec.Name))
-	}
-	return result, nil
 }

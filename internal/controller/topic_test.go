@@ -34,8 +34,8 @@ func TestTopicIsCreatedGrownAndConfigured(t *testing.T) {
 	})
 	h.passUntilReady(topic)
 	h.wantsTopic(kafka.Topic{Partitions: 4, Config: map[string]string{"retention.ms": "7200000"}}, topic)
-	if diff := cmp.Diff([]string{"retention.ms"}, topic.Status.ManagedConfig); diff != "" {
-		t.Errorf("status.managedConfig (-want +got):\n%s", diff)
+	if diff := cmp.Diff(map[string]v1alpha1.ConfigValue{"retention.ms": "7200000"}, topic.Status.SetConfig); diff != "" {
+		t.Errorf("status.setConfig (-want +got):\n%s", diff)
 	}
 }
 

@@ -8,24 +8,27 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// batchWindow is how long the first call of a batch waits for company.
-const batchWindow = 5 * time.Millisecond
-
 // requestItems is the most topics or bindings in one request, so that neither
 // side holds a response of many megabytes.
 const requestItems = 1000
 
-// coalescer makes one call of run out of the calls of do that start within
-// batchWindow of the first. Batches run side by side.
+// batchTimeout bounds one batch, so that a broker which accepts requests and
+// answers none is told of soon. Kafka gets less time for what it does itself.
+const batchTimeout = 20 * time.Second
+
+// coalescer makes one call of run out of the calls of do that arrive while the
+// previous call of run is under way: a single caller waits for nobody, and the
+// busier it is, the larger its batches are.
 //
 // run gets the inputs in the order of their calls and returns one outcome for
 // each, in that order. It is not cancelled when a caller gives up, since it
-// works for the others too; the client's own limits end it.
+// works for the others too; batchTimeout ends it.
 type coalescer[In, Out any] struct {
 	run func(context.Context, []In) []outcome[Out]
 
 	mu      sync.Mutex
 	waiting []waiter[In, Out]
+	running bool
 	closed  bool
 	batches sync.WaitGroup
 }
@@ -60,8 +63,8 @@ func (c *coalescer[In, Out]) do(ctx context.Context, in In) (Out, error) {
 	}
 }
 
-// join adds w to the batch that is gathering, and starts one if none is. It
-// reports false after close.
+// join adds w to the next batch, and starts the batches where none is under
+// way. It reports false after close.
 func (c *coalescer[In, Out]) join(w waiter[In, Out]) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,19 +72,36 @@ func (c *coalescer[In, Out]) join(w waiter[In, Out]) bool {
 		return false
 	}
 	c.waiting = append(c.waiting, w)
-	if len(c.waiting) == 1 {
-		c.batches.Go(c.batch)
+	if !c.running {
+		c.running = true
+		c.batches.Go(c.work)
 	}
 	return true
 }
 
-func (c *coalescer[In, Out]) batch() {
-	time.Sleep(batchWindow)
+// work runs batches until nobody waits.
+func (c *coalescer[In, Out]) work() {
+	for callers := c.take(); len(callers) > 0; callers = c.take() {
+		c.batch(callers)
+	}
+}
+
+// take returns those who wait, and marks the work as ended where there are none.
+func (c *coalescer[In, Out]) take() []waiter[In, Out] {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	taken := c.waiting
+	c.waiting = nil
+	c.running = len(taken) > 0
+	return taken
+}
+
+func (c *coalescer[In, Out]) batch(waiting []waiter[In, Out]) {
 	var (
 		callers []waiter[In, Out]
 		ins     []In
 	)
-	for _, w := range c.take() {
+	for _, w := range waiting {
 		if w.ctx.Err() == nil {
 			callers = append(callers, w)
 			ins = append(ins, w.in)
@@ -90,17 +110,11 @@ func (c *coalescer[In, Out]) batch() {
 	if len(ins) == 0 {
 		return
 	}
-	for i, out := range c.run(context.Background(), ins) {
+	ctx, cancel := context.WithTimeout(context.Background(), batchTimeout)
+	defer cancel()
+	for i, out := range c.run(ctx, ins) {
 		callers[i].reply <- out
 	}
-}
-
-func (c *coalescer[In, Out]) take() []waiter[In, Out] {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	taken := c.waiting
-	c.waiting = nil
-	return taken
 }
 
 // close refuses further calls and waits for the batches under way.

@@ -22,6 +22,8 @@ type batchLog struct {
 	batches [][]string
 }
 
+var errRefused = errors.New("refused")
+
 func newBatchLog(delay time.Duration) *batchLog {
 	log := &batchLog{delay: delay}
 	log.run = func(_ context.Context, ins []string) []outcome[string] {
@@ -33,7 +35,7 @@ func newBatchLog(delay time.Duration) *batchLog {
 		for i, in := range ins {
 			outs[i].value = in + "!"
 			if in == "bad" {
-				outs[i] = outcome[string]{err: errors.New("refused")}
+				outs[i] = outcome[string]{err: errRefused}
 			}
 		}
 		return outs
@@ -41,25 +43,39 @@ func newBatchLog(delay time.Duration) *batchLog {
 	return log
 }
 
-func TestCallsWithinTheWindowShareABatch(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		log := newBatchLog(time.Second)
-		var group sync.WaitGroup
-		call := func(in string) {
-			group.Go(func() {
-				if out, err := log.do(t.Context(), in); err != nil || out != in+"!" {
-					t.Errorf("do(%q) = %q, %v", in, out, err)
-				}
-			})
-			synctest.Wait()
+// caller starts calls in the order in which it is told of them.
+type caller struct {
+	sync.WaitGroup
+	t   *testing.T
+	log *batchLog
+}
+
+func (c *caller) call(in string, patience time.Duration, want error) {
+	c.Go(func() {
+		ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+		defer cancel()
+		out, err := c.log.do(ctx, in)
+		if !errors.Is(err, want) || err == nil && out != in+"!" {
+			c.t.Errorf("do(%q) = %q, %v, want error %v", in, out, err, want)
 		}
-		call("a")
-		time.Sleep(batchWindow - time.Nanosecond)
-		call("b")
-		time.Sleep(2 * time.Nanosecond)
-		call("c") // while the first batch runs
-		group.Wait()
-		if diff := cmp.Diff([][]string{{"a", "b"}, {"c"}}, log.batches); diff != "" {
+	})
+	synctest.Wait()
+}
+
+func TestCallsDuringABatchAreTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := caller{t: t, log: newBatchLog(time.Second)}
+		begin := time.Now()
+		calls.call("a", time.Minute, nil) // waits for nobody
+		calls.call("b", time.Minute, nil)
+		calls.call("c", time.Minute, nil)
+		calls.Wait()
+		if took := time.Since(begin); took != 2*time.Second {
+			t.Errorf("two batches of 1s took %v", took)
+		}
+		calls.call("d", time.Minute, nil) // after a pause
+		calls.Wait()
+		if diff := cmp.Diff([][]string{{"a"}, {"b", "c"}, {"d"}}, calls.log.batches); diff != "" {
 			t.Errorf("batches (-want +got):\n%s", diff)
 		}
 	})
@@ -67,43 +83,42 @@ func TestCallsWithinTheWindowShareABatch(t *testing.T) {
 
 func TestAnErrorIsItsOwnCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newBatchLog(0)
-		var group sync.WaitGroup
-		for i, in := range []string{"good", "bad", "fine"} {
-			group.Go(func() {
-				_, err := log.do(t.Context(), in)
-				if (err != nil) != (in == "bad") {
-					t.Errorf("call %d, %s: %v", i, in, err)
-				}
-			})
-		}
-		group.Wait()
-		if len(log.batches) != 1 {
-			t.Errorf("batches: %v", log.batches)
+		calls := caller{t: t, log: newBatchLog(time.Second)}
+		calls.call("first", time.Minute, nil)
+		calls.call("good", time.Minute, nil)
+		calls.call("bad", time.Minute, errRefused)
+		calls.call("fine", time.Minute, nil)
+		calls.Wait()
+		if len(calls.log.batches) != 2 {
+			t.Errorf("batches: %v", calls.log.batches)
 		}
 	})
 }
 
 func TestACallerWhoGivesUpDisturbsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newBatchLog(time.Second)
-		var group sync.WaitGroup
-		call := func(in string, patience time.Duration, want error) {
-			group.Go(func() {
-				ctx, cancel := context.WithTimeout(t.Context(), patience)
-				defer cancel()
-				if _, err := log.do(ctx, in); !errors.Is(err, want) {
-					t.Errorf("do(%q): %v, want %v", in, err, want)
-				}
-			})
-			synctest.Wait()
-		}
-		call("gone before the batch", batchWindow/2, context.DeadlineExceeded)
-		call("gone within the batch", batchWindow*2, context.DeadlineExceeded)
-		call("patient", time.Minute, nil)
-		group.Wait()
-		if diff := cmp.Diff([][]string{{"gone within the batch", "patient"}}, log.batches); diff != "" {
+		calls := caller{t: t, log: newBatchLog(time.Second)}
+		calls.call("gone within its batch", time.Second/2, context.DeadlineExceeded)
+		calls.call("gone before its batch", time.Second/2, context.DeadlineExceeded)
+		calls.call("patient", time.Minute, nil)
+		calls.Wait()
+		if diff := cmp.Diff([][]string{{"gone within its batch"}, {"patient"}}, calls.log.batches); diff != "" {
 			t.Errorf("batches (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A broker that accepts a request and never answers holds nobody for ever.
+func TestABatchHasADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var frozen coalescer[string, string]
+		frozen.run = func(ctx context.Context, ins []string) []outcome[string] {
+			<-ctx.Done()
+			return []outcome[string]{{err: ctx.Err()}}
+		}
+		begin := time.Now()
+		if _, err := frozen.do(t.Context(), "a"); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != batchTimeout {
+			t.Errorf("after %v: %v", time.Since(begin), err)
 		}
 	})
 }
@@ -139,7 +154,7 @@ func TestPerTopicNamesEachTopicOnceARequest(t *testing.T) {
 	}
 	all = append(all, topicChanges{name: "0"}, topicChanges{name: "lost"}, topicChanges{name: "0"})
 	var sizes []int
-	outcomes := perTopic(all, func(items []topicChanges, answer answer) error {
+	outcomes := perTopic(all, func(items []topicChanges, answer answer[done]) error {
 		sizes = append(sizes, len(items))
 		seen := map[string]bool{}
 		for _, item := range items {
@@ -148,10 +163,10 @@ func TestPerTopicNamesEachTopicOnceARequest(t *testing.T) {
 			}
 			seen[item.name] = true
 			if item.name != "lost" {
-				answer(item.name, nil)
+				answer(item.name, done{}, nil)
 			}
 		}
-		answer("a stranger", nil)
+		answer("a stranger", done{}, nil)
 		if len(sizes) == 3 {
 			return errors.New("connection lost")
 		}

@@ -125,13 +125,15 @@ type Cluster struct {
 	client *kgo.Client
 
 	observes coalescer[string, Topic]
-	creates  coalescer[topicChanges, done]
+	creates  coalescer[topicChanges, Topic]
 	grows    coalescer[topicChanges, done]
-	alters   coalescer[topicChanges, done]
+	alters   coalescer[topicChanges, []error]
 	deletes  coalescer[topicChanges, done]
 	lists    coalescer[struct{}, map[Binding]struct{}]
 	adds     coalescer[[]Binding, []error]
 	removes  coalescer[[]Binding, []error]
+
+	acknowledged acknowledgements
 }
 
 // Connect makes a Cluster. It does not touch the network: the first request

@@ -67,6 +67,8 @@ const (
 	PartitionsNotShrinkable = "PartitionsNotShrinkable"
 	// ReplicasImmutable: the topic has another number of replicas than the spec.
 	ReplicasImmutable = "ReplicasImmutable"
+	// ReservedName: the topic is Kafka's own.
+	ReservedName = "ReservedName"
 	// KafkaError: anything else that Kafka or the client reported.
 	KafkaError = "KafkaError"
 )

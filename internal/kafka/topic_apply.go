@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -13,7 +15,7 @@ import (
 // adminTimeout is how long a broker may take to carry out a change before it
 // answers REQUEST_TIMED_OUT. The change may still happen then, and the next
 // pass finds it done.
-const adminTimeout = 15 * time.Second
+const adminTimeout = 10 * time.Second
 
 // ApplyTopic carries out the changes of a plan. It is idempotent: what is done
 // already counts as success, so a topic that somebody else created in the
@@ -25,35 +27,72 @@ const adminTimeout = 15 * time.Second
 // one topic is that topic's alone. Changes to a topic that was created a moment
 // ago may fail with a transient TopicNotFound.
 func (c *Cluster) ApplyTopic(ctx context.Context, name string, changes []Change) error {
-	var (
-		errs   []error
-		config []Change
-	)
-	for _, change := range changes {
-		one := topicChanges{name, []Change{change}}
-		switch change.Kind {
-		case CreateTopic:
-			_, err := c.creates.do(ctx, one)
-			errs = append(errs, action{
-				doing: "create topic " + name,
-				needs: fmt.Sprintf("CREATE on Topic %s or on the Cluster", name),
-			}.failed(err))
-		case GrowTopic:
-			errs = append(errs, c.grow(ctx, one))
-		case SetConfig, ResetConfig:
-			config = append(config, change)
-		default:
-			errs = append(errs, fmt.Errorf("topic %s: %v", name, change))
+	var errs []error
+	for _, applied := range c.apply(ctx, name, changes) {
+		if !errors.Is(applied.err, errExists) {
+			errs = append(errs, applied.err)
 		}
 	}
-	if len(config) > 0 {
-		_, err := c.alters.do(ctx, topicChanges{name, config})
-		errs = append(errs, action{
+	return together(errs)
+}
+
+// applied is what became of one change.
+type applied struct {
+	Change
+	// created is the topic that a creation made.
+	created Topic
+	// err is a *Error; it wraps errExists where a creation found the topic.
+	err error
+}
+
+// errExists says that a topic was to be created and is there.
+var errExists = errors.New("the topic exists already")
+
+// apply carries out changes and says what became of each, in their order.
+func (c *Cluster) apply(ctx context.Context, name string, changes []Change) []applied {
+	if err := reserved(name); err != nil && len(changes) > 0 {
+		return []applied{{Change: changes[0], err: err}}
+	}
+	all := make([]applied, len(changes))
+	var keys []int
+	for i, change := range changes {
+		all[i].Change = change
+		one := topicChanges{name, changes[i : i+1]}
+		switch change.Kind {
+		case CreateTopic:
+			created, err := c.creates.do(ctx, one)
+			all[i].created, all[i].err = created, action{
+				doing: "create topic " + name,
+				needs: fmt.Sprintf("CREATE on Topic %s or on the Cluster", name),
+			}.failed(err)
+		case GrowTopic:
+			all[i].err = c.grow(ctx, one)
+		case SetConfig, ResetConfig:
+			keys = append(keys, i)
+		default:
+			all[i].err = fmt.Errorf("topic %s: %v", name, change)
+		}
+	}
+	if len(keys) == 0 {
+		return all
+	}
+	config := topicChanges{name: name}
+	for _, i := range keys {
+		config.changes = append(config.changes, changes[i])
+	}
+	errs, err := c.alters.do(ctx, config)
+	for n, i := range keys {
+		if err == nil {
+			all[i].err = errs[n]
+		} else {
+			all[i].err = err
+		}
+		all[i].err = action{
 			doing: "change the config of topic " + name,
 			needs: "ALTER_CONFIGS on Topic " + name,
-		}.failed(err))
+		}.failed(all[i].err)
 	}
-	return together(errs)
+	return all
 }
 
 // grow raises the number of partitions. Kafka answers INVALID_PARTITIONS when
@@ -76,67 +115,22 @@ func (c *Cluster) grow(ctx context.Context, one topicChanges) error {
 // DeleteTopic deletes a topic and its records. A topic that does not exist is
 // success. Concurrent calls share their requests.
 func (c *Cluster) DeleteTopic(ctx context.Context, name string) error {
+	if err := reserved(name); err != nil {
+		return err
+	}
+	c.acknowledged.forget(name)
 	_, err := c.deletes.do(ctx, topicChanges{name: name})
 	return action{doing: "delete topic " + name, needs: "DELETE on Topic " + name}.failed(err)
 }
 
-// topicChanges are changes of one kind to one topic.
-type topicChanges struct {
-	name    string
-	changes []Change
-}
-
-// done is the value of an outcome that has none.
-type done = struct{}
-
-// answer takes what became of one topic of a request.
-type answer func(name string, err error)
-
-// perTopic calls send with at most requestItems topics at a time, each topic
-// once, since Kafka refuses a request that names a topic twice. An error of
-// send is that of all its topics.
-func perTopic(all []topicChanges, send func([]topicChanges, answer) error) []outcome[done] {
-	outcomes := make([]outcome[done], len(all))
-	rest := make([]int, len(all))
-	for i := range rest {
-		rest[i] = i
-		outcomes[i].err = errNoAnswer
-	}
-	for len(rest) > 0 {
-		var (
-			items []topicChanges
-			later []int
-			index = map[string]int{}
-		)
-		for _, i := range rest {
-			if _, twice := index[all[i].name]; twice || len(items) == requestItems {
-				later = append(later, i)
-				continue
-			}
-			index[all[i].name] = i
-			items = append(items, all[i])
-		}
-		err := send(items, func(name string, err error) {
-			if i, asked := index[name]; asked {
-				outcomes[i].err = err
-			}
-		})
-		if err != nil {
-			for _, i := range index {
-				outcomes[i].err = err
-			}
-		}
-		rest = later
-	}
-	return outcomes
-}
-
-func (c *Cluster) createTopics(ctx context.Context, all []topicChanges) []outcome[done] {
-	return perTopic(all, func(items []topicChanges, answer answer) error {
+func (c *Cluster) createTopics(ctx context.Context, all []topicChanges) []outcome[Topic] {
+	return perTopic(all, func(items []topicChanges, answer answer[Topic]) error {
 		request := kmsg.NewPtrCreateTopicsRequest()
 		request.TimeoutMillis = int32(adminTimeout.Milliseconds())
+		asked := make(map[string]Change, len(items))
 		for _, item := range items {
 			change := item.changes[0]
+			asked[item.name] = change
 			topic := kmsg.NewCreateTopicsRequestTopic()
 			topic.Topic = item.name
 			topic.NumPartitions = orBrokersDefault(change.Partitions)
@@ -153,13 +147,32 @@ func (c *Cluster) createTopics(ctx context.Context, all []topicChanges) []outcom
 			return err
 		}
 		for _, topic := range response.Topics {
+			err := codeError(topic.ErrorCode, topic.ErrorMessage)
 			if topic.ErrorCode == kerr.TopicAlreadyExists.Code {
-				topic.ErrorCode = 0
+				err = errExists
 			}
-			answer(topic.Topic, codeError(topic.ErrorCode, topic.ErrorMessage))
+			answer(topic.Topic, createdTopic(topic, asked[topic.Topic]), err)
 		}
 		return nil
 	})
+}
+
+// createdTopic is a topic as the answer to its creation describes it. What the
+// answer leaves out (brokers before 2.4, or a principal without
+// DESCRIBE_CONFIGS) is as it was asked for.
+func createdTopic(from kmsg.CreateTopicsResponseTopic, asked Change) Topic {
+	topic := Topic{
+		Name: from.Topic, ID: topicID(from.TopicID), Exists: true,
+		Partitions: max(from.NumPartitions, asked.Partitions), Replicas: max(from.ReplicationFactor, asked.Replicas),
+		Config: map[string]string{},
+	}
+	maps.Copy(topic.Config, asked.Config)
+	for _, entry := range from.Configs {
+		if _, ours := asked.Config[entry.Name]; ours && entry.Value != nil {
+			topic.Config[entry.Name] = *entry.Value
+		}
+	}
+	return topic
 }
 
 // orBrokersDefault returns what CreateTopics understands as the broker's
@@ -172,7 +185,7 @@ func orBrokersDefault[N int16 | int32](n N) N {
 }
 
 func (c *Cluster) growTopics(ctx context.Context, all []topicChanges) []outcome[done] {
-	return perTopic(all, func(items []topicChanges, answer answer) error {
+	return perTopic(all, func(items []topicChanges, answer answer[done]) error {
 		request := kmsg.NewPtrCreatePartitionsRequest()
 		request.TimeoutMillis = int32(adminTimeout.Milliseconds())
 		for _, item := range items {
@@ -186,58 +199,39 @@ func (c *Cluster) growTopics(ctx context.Context, all []topicChanges) []outcome[
 			return err
 		}
 		for _, topic := range response.Topics {
-			answer(topic.Topic, codeError(topic.ErrorCode, topic.ErrorMessage))
+			answer(topic.Topic, done{}, codeError(topic.ErrorCode, topic.ErrorMessage))
 		}
 		return nil
 	})
 }
 
-// alterTopics changes config. Kafka takes or refuses a topic's keys together;
-// where it refuses several, each is sent by itself, so that one bad value does
-// not hold back the others.
-func (c *Cluster) alterTopics(ctx context.Context, all []topicChanges) []outcome[done] {
-	outcomes := c.alterTogether(ctx, all)
-	refused := map[int][]error{}
-	for i, out := range outcomes {
-		if len(all[i].changes) > 1 && isValueRefused(out.err) {
-			refused[i] = nil
+// alterTopics changes config, and returns the outcome of each topic's changes.
+// Kafka takes or refuses a topic's keys together; where it refuses several, each
+// is sent by itself, so that one bad value does not hold back the others.
+func (c *Cluster) alterTopics(ctx context.Context, all []topicChanges) []outcome[[]error] {
+	outcomes := make([]outcome[[]error], len(all))
+	var again []int // the topics whose keys are sent one by one
+	for i, out := range c.alterTogether(ctx, all) {
+		outcomes[i].value = slices.Repeat([]error{out.err}, len(all[i].changes))
+		if len(all[i].changes) > 1 && isSpecRefused(out.err) {
+			again = append(again, i)
 		}
 	}
-	for key := 0; ; key++ {
-		var (
-			indices []int
-			single  []topicChanges
-		)
-		for i := range refused {
-			if key < len(all[i].changes) {
-				indices = append(indices, i)
-				single = append(single, topicChanges{all[i].name, all[i].changes[key : key+1]})
-			}
-		}
-		if len(single) == 0 {
-			break
+	for key := 0; len(again) > 0; key++ {
+		again = slices.DeleteFunc(again, func(i int) bool { return key == len(all[i].changes) })
+		single := make([]topicChanges, len(again))
+		for n, i := range again {
+			single[n] = topicChanges{all[i].name, all[i].changes[key : key+1]}
 		}
 		for n, out := range c.alterTogether(ctx, single) {
-			refused[indices[n]] = append(refused[indices[n]], out.err)
+			outcomes[again[n]].value[key] = out.err
 		}
-	}
-	for i, errs := range refused {
-		outcomes[i].err = together(errs)
 	}
 	return outcomes
 }
 
-func isValueRefused(err error) bool {
-	switch is := Classify(err); {
-	case is == nil || is.Class != Rejected:
-		return false
-	default:
-		return is.Reason == InvalidConfig || is.Reason == PolicyViolation || is.Reason == InvalidRequest
-	}
-}
-
 func (c *Cluster) alterTogether(ctx context.Context, all []topicChanges) []outcome[done] {
-	return perTopic(all, func(items []topicChanges, answer answer) error {
+	return perTopic(all, func(items []topicChanges, answer answer[done]) error {
 		request := kmsg.NewPtrIncrementalAlterConfigsRequest()
 		for _, item := range items {
 			resource := kmsg.NewIncrementalAlterConfigsRequestResource()
@@ -260,14 +254,14 @@ func (c *Cluster) alterTogether(ctx context.Context, all []topicChanges) []outco
 			return err
 		}
 		for _, resource := range response.Resources {
-			answer(resource.ResourceName, codeError(resource.ErrorCode, resource.ErrorMessage))
+			answer(resource.ResourceName, done{}, codeError(resource.ErrorCode, resource.ErrorMessage))
 		}
 		return nil
 	})
 }
 
 func (c *Cluster) deleteTopics(ctx context.Context, all []topicChanges) []outcome[done] {
-	return perTopic(all, func(items []topicChanges, answer answer) error {
+	return perTopic(all, func(items []topicChanges, answer answer[done]) error {
 		request := kmsg.NewPtrDeleteTopicsRequest()
 		request.TimeoutMillis = int32(adminTimeout.Milliseconds())
 		for _, item := range items {
@@ -287,7 +281,7 @@ func (c *Cluster) deleteTopics(ctx context.Context, all []topicChanges) []outcom
 			if topic.ErrorCode == kerr.UnknownTopicOrPartition.Code {
 				topic.ErrorCode = 0
 			}
-			answer(*topic.Topic, codeError(topic.ErrorCode, topic.ErrorMessage))
+			answer(*topic.Topic, done{}, codeError(topic.ErrorCode, topic.ErrorMessage))
 		}
 		return nil
 	})

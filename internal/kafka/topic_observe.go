@@ -131,10 +131,10 @@ func observedTopic(from kmsg.MetadataResponseTopic) (Topic, error) {
 	if err := codeError(from.ErrorCode, nil); err != nil {
 		return Topic{}, err
 	}
-	topic := Topic{Name: *from.Topic, Exists: true, Partitions: int32(len(from.Partitions))}
-	if from.TopicID != [16]byte{} {
-		topic.ID = base64.RawURLEncoding.EncodeToString(from.TopicID[:])
+	topic := Topic{
+		Name: *from.Topic, Exists: true, Internal: from.IsInternal, Partitions: int32(len(from.Partitions)),
 	}
+	topic.ID = topicID(from.TopicID)
 	for i, partition := range from.Partitions {
 		replicas := int16(len(partition.Replicas))
 		if i == 0 || replicas < topic.Replicas {
@@ -142,6 +142,14 @@ func observedTopic(from kmsg.MetadataResponseTopic) (Topic, error) {
 		}
 	}
 	return topic, nil
+}
+
+// topicID is a topic ID in Kafka's notation, empty where there is none.
+func topicID(id [16]byte) string {
+	if id == [16]byte{} {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(id[:])
 }
 
 func overrides(resource kmsg.DescribeConfigsResponseResource) map[string]string {

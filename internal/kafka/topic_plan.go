@@ -18,9 +18,9 @@ type TopicSpec struct {
 	// Config holds the topic-level overrides that are ours. Other keys are
 	// left alone.
 	Config map[string]string
-	// Managed are the keys that we set before. Those that are not in Config
-	// any more are reset.
-	Managed []string
+	// Set holds the config values that we set and the cluster acknowledged. A
+	// key that is not in Config any more is reset where it still has that value.
+	Set map[string]string
 
 	// DefaultPartitions, DefaultReplicas and DefaultConfig fill in at creation
 	// what the spec leaves open; 0 means the broker's own default. They never
@@ -37,7 +37,9 @@ type Topic struct {
 	ID string
 	// Exists is false for a topic that the broker does not know; nothing but
 	// Name is set then.
-	Exists     bool
+	Exists bool
+	// Internal topics are Kafka's own.
+	Internal   bool
 	Partitions int32
 	// Replicas is the smallest number of replicas of any partition.
 	Replicas int16
@@ -133,9 +135,13 @@ type TopicPlan struct {
 //	6 partitions    3                    refused: PartitionsNotShrinkable
 //	3 replicas      2                    refused: ReplicasImmutable
 //	a=1             a=2                  set a
-//	a=1             a gone, managed      reset a
-//	a=1             a gone, not managed  nothing: a is not ours
+//	a=1             a gone, we set a=1   reset a
+//	a=1             a gone, we set a=2   nothing: somebody else has changed it
+//	a=1             a gone, never set    nothing: a is not ours
 //	as wanted       the same             nothing
+//
+// Config is a three-way merge, as in kubectl apply: what we set, what is
+// declared, what is there.
 //
 // A refusal leaves the rest of the plan as it is. The changes are in a fixed
 // order: creation or growth first, then config by key.
@@ -160,7 +166,7 @@ func PlanTopic(want TopicSpec, have Topic) TopicPlan {
 	if want.Replicas != 0 && want.Replicas != have.Replicas {
 		plan.Refused = append(plan.Refused, &Error{
 			Class: Rejected, Reason: ReplicasImmutable,
-			Message: fmt.Sprintf("topic %s has %s and the number of replicas cannot be changed; set replicas to %d instead of %d",
+			Message: fmt.Sprintf("topic %s has %s and Weir does not move replicas yet; set replicas to %d instead of %d or leave it out, or reassign the partitions with kafka-reassign-partitions",
 				want.Name, count(int(have.Replicas), "replica"), have.Replicas, want.Replicas),
 		})
 	}
@@ -182,23 +188,17 @@ func creation(want TopicSpec) Change {
 }
 
 func configChanges(want TopicSpec, have Topic) []Change {
-	ours := maps.Clone(want.Config)
-	if ours == nil {
-		ours = map[string]string{}
-	}
-	for _, key := range want.Managed {
-		if _, declared := ours[key]; !declared {
-			ours[key] = "" // only the key counts below
-		}
-	}
+	keys := slices.Concat(slices.Collect(maps.Keys(want.Config)), slices.Collect(maps.Keys(want.Set)))
+	slices.Sort(keys)
 	var changes []Change
-	for _, key := range slices.Sorted(maps.Keys(ours)) {
+	for _, key := range slices.Compact(keys) {
 		value, declared := want.Config[key]
+		set := want.Set[key]
 		old, overridden := have.Config[key]
 		switch {
 		case declared && (!overridden || !sameValue(old, value)):
 			changes = append(changes, Change{Kind: SetConfig, Key: key, Value: value, Old: old, Overridden: overridden})
-		case !declared && overridden:
+		case !declared && overridden && sameValue(old, set):
 			changes = append(changes, Change{Kind: ResetConfig, Key: key, Old: old, Overridden: true})
 		}
 	}
@@ -207,16 +207,25 @@ func configChanges(want TopicSpec, have Topic) []Change {
 
 // sameValue reports whether two notations mean the same config value. Kafka
 // parses what it is sent and answers in its own notation: "compact, delete"
-// comes back as "compact,delete", "0.50" as "0.5" and "TRUE" as "true".
+// comes back as "compact,delete", "0.50" as "0.5" and "TRUE" as "true". Lists
+// are sets: brokers differ in order and in whether they keep what is said twice.
 // Without this, such a value would be set again in every pass.
 func sameValue(a, b string) bool {
 	if a == b {
 		return true
 	}
-	as, bs := strings.Split(a, ","), strings.Split(b, ",")
-	return slices.EqualFunc(as, bs, func(a, b string) bool {
-		return canonical(a) == canonical(b)
-	})
+	return slices.Equal(elements(a), elements(b))
+}
+
+// elements are the members of a list, sorted, each once; those of a plain value
+// are the value.
+func elements(value string) []string {
+	list := strings.Split(value, ",")
+	for i := range list {
+		list[i] = canonical(list[i])
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 func canonical(value string) string {

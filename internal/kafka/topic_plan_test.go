@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"testing"
 
@@ -56,7 +55,7 @@ func TestPlanTopic(t *testing.T) {
 		},
 		{
 			reason: "nothing differs",
-			want:   kafka.TopicSpec{Partitions: 6, Replicas: 3, Config: config{"retention.ms": "1000"}, Managed: []string{"retention.ms"}},
+			want:   kafka.TopicSpec{Partitions: 6, Replicas: 3, Config: config{"retention.ms": "1000"}, Set: config{"retention.ms": "1000"}},
 			have:   have,
 		},
 		{
@@ -65,10 +64,15 @@ func TestPlanTopic(t *testing.T) {
 			have:   have,
 		},
 		{
-			reason:  "the order of a list matters",
-			want:    kafka.TopicSpec{Config: config{"cleanup.policy": "delete,compact"}},
+			reason: "a list is a set",
+			want:   kafka.TopicSpec{Config: config{"cleanup.policy": "delete, compact,compact"}},
+			have:   have,
+		},
+		{
+			reason:  "another list",
+			want:    kafka.TopicSpec{Config: config{"cleanup.policy": "delete,delete"}},
 			have:    have,
-			changes: []string{"config cleanup.policy: compact,delete -> delete,compact"},
+			changes: []string{"config cleanup.policy: compact,delete -> delete,delete"},
 		},
 		{
 			reason:  "more partitions",
@@ -88,7 +92,7 @@ func TestPlanTopic(t *testing.T) {
 			want:    kafka.TopicSpec{Name: "shop.orders", Partitions: 7, Replicas: 1},
 			have:    have,
 			changes: []string{"partitions: 6 -> 7"},
-			refused: []string{"Rejected ReplicasImmutable: topic shop.orders has 3 replicas and the number of replicas cannot be changed; set replicas to 3 instead of 1"},
+			refused: []string{"Rejected ReplicasImmutable: topic shop.orders has 3 replicas and Weir does not move replicas yet; set replicas to 3 instead of 1 or leave it out, or reassign the partitions with kafka-reassign-partitions"},
 		},
 		{
 			reason:  "set what is missing and what differs, by key",
@@ -97,14 +101,19 @@ func TestPlanTopic(t *testing.T) {
 			changes: []string{"config retention.ms: 1000 -> 604800000", "config segment.ms: default -> 5"},
 		},
 		{
-			reason:  "a key that left the spec is reset where we had set it",
-			want:    kafka.TopicSpec{Managed: []string{"retention.ms"}},
+			reason:  "a key that left the spec is reset where it is as we had set it",
+			want:    kafka.TopicSpec{Set: config{"retention.ms": "1000"}},
 			have:    have,
 			changes: []string{"config retention.ms: 1000 -> default"},
 		},
 		{
+			reason: "a key that left the spec and that somebody else has changed since",
+			want:   kafka.TopicSpec{Set: config{"retention.ms": "2000"}},
+			have:   have,
+		},
+		{
 			reason: "a key that left the spec and is reset already",
-			want:   kafka.TopicSpec{Managed: []string{"segment.ms"}},
+			want:   kafka.TopicSpec{Set: config{"segment.ms": "1"}},
 			have:   have,
 		},
 		{
@@ -149,7 +158,7 @@ func TestPlanTopicConverges(t *testing.T) {
 		}
 		want := kafka.TopicSpec{
 			Name: "t", Partitions: random.Int32N(4), Replicas: int16(random.IntN(3)),
-			Config: config(), Managed: slices.Collect(maps.Keys(config())),
+			Config: config(), Set: config(),
 			DefaultPartitions: 1 + random.Int32N(3), DefaultReplicas: int16(1 + random.IntN(2)), DefaultConfig: config(),
 		}
 		have := kafka.Topic{Name: "t"}
@@ -160,7 +169,7 @@ func TestPlanTopicConverges(t *testing.T) {
 		plan := kafka.PlanTopic(want, have)
 		after := model(have, plan.Changes)
 		if !have.Exists {
-			want.Managed = nil // a fresh topic has no key that left the spec
+			want.Set = nil // a fresh topic has no key that left the spec
 		}
 		if again := kafka.PlanTopic(want, after); len(again.Changes) > 0 {
 			t.Fatalf("seed %d: planned again: %v\nwant %+v\nhave %+v", seed, again.Changes, want, have)
@@ -178,7 +187,8 @@ func TestPlanTopicConverges(t *testing.T) {
 		}
 		for key, value := range have.Config {
 			_, declared := want.Config[key]
-			if !declared && !slices.Contains(want.Managed, key) && after.Config[key] != value {
+			set, ours := want.Set[key]
+			if !declared && !(ours && set == value) && after.Config[key] != value {
 				t.Fatalf("seed %d: a stranger's key %s moved from %q to %q", seed, key, value, after.Config[key])
 			}
 		}

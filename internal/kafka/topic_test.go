@@ -76,7 +76,7 @@ func TestTopicLifecycle(t *testing.T) {
 
 	want.Partitions = 3
 	want.Config = map[string]string{"retention.ms": "120000", "segment.ms": "30000"}
-	want.Managed = []string{"retention.ms", "cleanup.policy"}
+	want.Set = map[string]string{"retention.ms": "60000", "cleanup.policy": "delete,compact"}
 	altered, changes := follow(t, cluster, want)
 	oldPolicy := created.Config["cleanup.policy"]
 	if diff := cmp.Diff([]string{
