@@ -9,11 +9,14 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"time"
 
 	"github.com/go-logr/logr"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -34,18 +37,19 @@ func main() {
 type settings struct {
 	controller.Options
 	metricsListen, healthListen string
+	pod                         string
 	leaderElect                 bool
 }
 
 // parse reads the flags. Flag.ErrHelp means that it has printed them.
 func parse(args []string) (settings, error) {
-	var s settings
+	s := settings{pod: os.Getenv("POD_NAME")}
 	flags := flag.NewFlagSet("manager", flag.ContinueOnError)
 	flags.StringVar(&s.metricsListen, "metrics-listen", ":8443", "address of /metrics, over HTTPS with authentication by the API server; 0 turns it off")
 	flags.StringVar(&s.healthListen, "health-listen", ":8081", "address of /healthz and /readyz")
-	flags.BoolVar(&s.leaderElect, "leader-elect", false, "let one of several replicas work, the others stand by")
+	flags.BoolVar(&s.leaderElect, "leader-elect", true, "let one manager of this namespace work, the others stand by")
 	flags.StringVar(&s.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the operator's namespace: Secrets of KafkaClusters, retry workers, the leader's lease (default $POD_NAMESPACE)")
-	flags.StringVar(&s.Image, "worker-image", os.Getenv("WEIR_IMAGE"), "image of the workers (default $WEIR_IMAGE)")
+	flags.StringVar(&s.Image, "worker-image", "", "image of the workers (default: that of this manager's own pod, $POD_NAME)")
 	flags.DurationVar(&s.Resync, "resync-interval", time.Minute, "how often clusters are swept for drift, and what is stalled is tried again")
 	flags.DurationVar(&s.LagInterval, "lag-interval", 15*time.Second, "time between two measurements of consumer lag")
 	flags.DurationVar(&s.StatusInterval, "status-interval", time.Minute, "the numbers in status are written at most this often, unless a condition changes")
@@ -59,8 +63,8 @@ func parse(args []string) (settings, error) {
 		return s, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case s.Namespace == "":
 		return s, fmt.Errorf("the operator's namespace is not known; set --namespace or POD_NAMESPACE")
-	case s.Image == "":
-		return s, fmt.Errorf("the workers' image is not known; set --worker-image or WEIR_IMAGE")
+	case s.Image == "" && s.pod == "":
+		return s, fmt.Errorf("the workers' image is not known; set --worker-image, or POD_NAME so that it is the manager's own")
 	case s.Concurrency < 1:
 		return s, fmt.Errorf("--concurrency must be at least 1, is %d", s.Concurrency)
 	}
@@ -107,14 +111,32 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if s.Image == "" {
+		if s.Image, err = ownImage(ctx, mgr.GetAPIReader(), client.ObjectKey{Namespace: s.Namespace, Name: s.pod}); err != nil {
+			return err
+		}
+	}
 	if err := controller.Setup(ctx, mgr, s.Options); err != nil {
 		return err
 	}
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return err
 	}
-	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
+	if err := mgr.AddReadyzCheck("caches", cachesSynced(mgr.GetCache())); err != nil {
 		return err
 	}
 	return mgr.Start(ctx)
+}
+
+// cachesSynced holds once the manager sees Weir's resources: one that leads, or
+// that would, must not count as ready before.
+func cachesSynced(caches cache.Cache) healthz.Checker {
+	return func(request *http.Request) error {
+		ctx, cancel := context.WithTimeout(request.Context(), time.Second)
+		defer cancel()
+		if !caches.WaitForCacheSync(ctx) {
+			return errors.New("the caches have not seen all of Weir's resources yet")
+		}
+		return nil
+	}
 }

@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 
 func TestParse(t *testing.T) {
 	t.Setenv("POD_NAMESPACE", "")
-	t.Setenv("WEIR_IMAGE", "")
+	t.Setenv("POD_NAME", "")
 	required := []string{"--namespace=weir-system", "--worker-image=weir:1"}
 	for name, test := range map[string]struct {
 		args []string
@@ -53,7 +53,7 @@ func TestParse(t *testing.T) {
 	}{
 		"all that is required": {args: required},
 		"no namespace":         {required[1:], "the operator's namespace is not known; set --namespace or POD_NAMESPACE"},
-		"no image":             {required[:1], "the workers' image is not known; set --worker-image or WEIR_IMAGE"},
+		"no image":             {required[:1], "the workers' image is not known; set --worker-image, or POD_NAME so that it is the manager's own"},
 		"an argument":          {append(required, "start"), `unexpected argument "start"`},
 		"no concurrency":       {append(required, "--concurrency=0"), "--concurrency must be at least 1, is 0"},
 		"too often":            {append(required, "--lag-interval=1ms", "--poll-interval=1ms"), "--lag-interval must be at least 100ms, is 1ms"},
@@ -70,17 +70,17 @@ func TestParse(t *testing.T) {
 
 func TestParseDefaults(t *testing.T) {
 	t.Setenv("POD_NAMESPACE", "weir-system")
-	t.Setenv("WEIR_IMAGE", "weir:1")
+	t.Setenv("POD_NAME", "weir-manager-1")
 	got, err := parse(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := settings{
 		Options: controller.Options{
-			Namespace: "weir-system", Image: "weir:1", Resync: time.Minute, LagInterval: 15 * time.Second,
+			Namespace: "weir-system", Resync: time.Minute, LagInterval: 15 * time.Second,
 			StatusInterval: time.Minute, PollInterval: 5 * time.Second, Concurrency: 64,
 		},
-		metricsListen: ":8443", healthListen: ":8081",
+		metricsListen: ":8443", healthListen: ":8081", pod: "weir-manager-1", leaderElect: true,
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(settings{})); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -94,16 +94,16 @@ type managerProcess struct {
 	output          *bytes.Buffer
 }
 
-func start(t *testing.T, control *kube.Cluster, namespace string) *managerProcess {
+func start(t *testing.T, kubeconfig, namespace string) *managerProcess {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := &managerProcess{health: freeAddress(t), metrics: freeAddress(t), output: new(bytes.Buffer)}
-	m.Cmd = exec.Command(self, "--leader-elect", "--namespace="+namespace, "--worker-image=weir:test", //nolint:noctx // the test ends it by a signal
+	m.Cmd = exec.Command(self, "--namespace="+namespace, "--worker-image=weir:test", //nolint:noctx // the test ends it by a signal
 		"--health-listen="+m.health, "--metrics-listen="+m.metrics)
-	m.Env = append(os.Environ(), asManager+"=yes", "KUBECONFIG="+control.Kubeconfig)
+	m.Env = append(os.Environ(), asManager+"=yes", "KUBECONFIG="+kubeconfig)
 	m.Stdout, m.Stderr = m.output, m.output
 	m.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := m.Start(); err != nil {
@@ -148,7 +148,7 @@ func TestManager(t *testing.T) {
 		return *lease.Spec.HolderIdentity
 	}
 
-	first := start(t, control, namespace)
+	first := start(t, control.Kubeconfig, namespace)
 	env.Await(t, func() string {
 		for _, path := range []string{"/healthz", "/readyz"} {
 			if status, err := get(t.Context(), "http://"+first.health+path, ""); err != nil || status != http.StatusOK {
@@ -175,7 +175,7 @@ func TestManager(t *testing.T) {
 		})
 	}
 
-	second := start(t, control, namespace)
+	second := start(t, control.Kubeconfig, namespace)
 	env.Await(t, func() string {
 		if status, err := get(t.Context(), "http://"+second.health+"/readyz", ""); err != nil || status != http.StatusOK {
 			return fmt.Sprintf("the second: %d, %v", status, err)

@@ -3,7 +3,6 @@
 package manifests
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,44 +91,48 @@ func TestManifests(t *testing.T) {
 		}
 	})
 
-	// Whoever sets another image gets workers of that image too.
-	t.Run("the workers run the manager's image", func(t *testing.T) {
+	// GitOps sets the image in an overlay. The workers run that of the
+	// manager's own pod, and nothing else may name one.
+	t.Run("an overlay moves the image of manager and workers", func(t *testing.T) {
 		dir := t.TempDir()
-		if err := os.CopyFS(dir, os.DirFS(config)); err != nil {
+		if err := os.CopyFS(filepath.Join(dir, "base"), os.DirFS(config)); err != nil {
 			t.Fatal(err)
 		}
-		file := filepath.Join(dir, "default", "kustomization.yaml")
-		content, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		content = bytes.Replace(content, []byte("newTag: latest"), []byte("newName: registry.example.com/weir\n  newTag: v9"), 1)
-		if err := os.WriteFile(file, content, 0o644); err != nil {
+		overlay := []byte("resources: [base/default]\nimages:\n- {name: ghcr.io/weir-dev/weir, newName: registry.example.com/weir, newTag: v9}\n")
+		if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), overlay, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		var deployment appsv1.Deployment
-		for document := range strings.SplitSeq(kubectl(t, "kustomize", filepath.Dir(file)), "\n---\n") {
+		for document := range strings.SplitSeq(kubectl(t, "kustomize", dir), "\n---\n") {
 			if strings.Contains(document, "\nkind: Deployment\n") {
 				if err := yaml.UnmarshalStrict([]byte(document), &deployment); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
-		const want = "registry.example.com/weir:v9"
-		container := deployment.Spec.Template.Spec.Containers[0]
-		if container.Image != want {
-			t.Errorf("the manager's image is %s, want %s", container.Image, want)
+		manager := deployment.Spec.Template.Spec.Containers[0]
+		if want := "registry.example.com/weir:v9"; manager.Name != "manager" || manager.Image != want {
+			t.Errorf("container %s has the image %s, want manager with %s", manager.Name, manager.Image, want)
 		}
-		for _, variable := range container.Env {
-			if variable.Name == "WEIR_IMAGE" && variable.Value != want {
-				t.Errorf("the workers' image is %s, want %s", variable.Value, want)
-			}
+		text, err := yaml.Marshal(manager)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(text), "/weir:"); n != 1 {
+			t.Errorf("%d images are named, want the manager's alone:\n%s", n, text)
 		}
 	})
 
 	t.Run("the monitoring parts build", func(t *testing.T) {
 		if output := kubectl(t, "kustomize", config+"/prometheus"); !strings.Contains(output, "kind: ServiceMonitor") {
 			t.Errorf("got %q, want a ServiceMonitor", output)
+		}
+	})
+
+	t.Run("the manager may read its own pod", func(t *testing.T) {
+		const manager = "system:serviceaccount:weir-system:weir-manager"
+		if got := strings.TrimSpace(kubectl(t, "auth", "can-i", "get", "pods", "--as="+manager, "--namespace=weir-system")); got != "yes" {
+			t.Errorf("got %q, want yes", got)
 		}
 	})
 
@@ -155,6 +158,7 @@ func TestManifests(t *testing.T) {
 			{manager, "create", "tokenreviews.authentication.k8s.io", "yes"},
 			{manager, "create", "subjectaccessreviews.authorization.k8s.io", "yes"},
 			{manager, "list", "secrets", "no"},
+			{manager, "get", "pods", "no"},
 			{manager, "delete", "topics.weir.dev", "no"},
 		} {
 			resource, subresource, _ := strings.Cut(test.resource, "/")
