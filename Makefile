@@ -5,6 +5,9 @@ LINT := go tool -modfile=hack/tools/lint/go.mod golangci-lint
 # The packages whose tests speak to Kafka.
 KAFKA_PACKAGES := ./internal/kafka/... ./internal/relay/... ./internal/controller/... ./test/env/...
 
+# Tests with libraries that the product does not require, each in a module of its own.
+TEST_MODULES := test/prometheus
+
 # Where `generate` writes. `verify` points it at a temporary folder and compares.
 OUT := .
 
@@ -19,6 +22,7 @@ demo: ## Run the whole product on this machine, as a story that checks itself.
 
 test: ## Unit and integration tests: Kubernetes' API server and PostgreSQL are real, Kafka is kfake.
 	go test -timeout 15m ./...
+	@for module in $(TEST_MODULES); do (cd $$module && go test -timeout 15m ./...) || exit 1; done
 
 test-kafka: ## The Kafka-facing tests again, on a real Apache Kafka.
 	WEIR_TEST_KAFKA=apache go test -timeout 20m $(KAFKA_PACKAGES)
@@ -29,6 +33,7 @@ verify: ## Fail if generated files, formatting, imports or lint are not in order
 	if [ -n "$$files" ]; then printf 'not formatted (run gofmt -w):\n%s\n' "$$files" >&2; exit 1; fi
 	go vet ./...
 	go mod tidy -diff
+	@for module in $(TEST_MODULES); do (cd $$module && go vet ./... && go mod tidy -diff) || exit 1; done
 	$(LINT) run --allow-parallel-runners
 
 lint: ## Run the linters; the import rules of the architecture are among them.
