@@ -6,7 +6,7 @@ LINT := go tool -modfile=hack/tools/lint/go.mod golangci-lint
 KAFKA_PACKAGES := ./internal/kafka/... ./internal/relay/... ./internal/controller/... ./test/env/...
 
 # Tests with libraries that the product does not require, each in a module of its own.
-TEST_MODULES := test/prometheus
+TEST_MODULES := test/argocd test/prometheus
 
 # Where `generate` writes. `verify` points it at a temporary folder and compares.
 OUT := .
@@ -33,7 +33,7 @@ verify: ## Fail if generated files, formatting, imports or lint are not in order
 	if [ -n "$$files" ]; then printf 'not formatted (run gofmt -w):\n%s\n' "$$files" >&2; exit 1; fi
 	go vet ./...
 	go mod tidy -diff
-	@for module in $(TEST_MODULES); do (cd $$module && go vet ./... && go mod tidy -diff) || exit 1; done
+	@for module in $(TEST_MODULES); do (cd $$module && go vet ./... && go mod tidy -diff && go tool -modfile=$(CURDIR)/hack/tools/lint/go.mod golangci-lint run --allow-parallel-runners) || exit 1; done
 	$(LINT) run --allow-parallel-runners
 
 lint: ## Run the linters; the import rules of the architecture are among them.

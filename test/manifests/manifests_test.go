@@ -123,6 +123,16 @@ func TestManifests(t *testing.T) {
 		}
 	})
 
+	t.Run("Argo CD keeps what it had", func(t *testing.T) {
+		kubectl(t, "create", "namespace", "argocd")
+		kubectl(t, "create", "configmap", "argocd-cm", "--namespace=argocd", "--from-literal=url=https://argocd.example.com")
+		kubectl(t, "apply", "--server-side", "-k", config+"/argocd")
+		keys := kubectl(t, "get", "configmap", "argocd-cm", "--namespace=argocd", "--output=go-template={{range $key, $_ := .data}}{{$key}} {{end}}")
+		if want := "resource.customizations.health.weir.dev_Topic url"; !strings.Contains(keys, want) {
+			t.Errorf("argocd-cm has the keys %s, want %s among them", keys, want)
+		}
+	})
+
 	t.Run("the monitoring parts build", func(t *testing.T) {
 		if output := kubectl(t, "kustomize", config+"/prometheus"); !strings.Contains(output, "kind: ServiceMonitor") {
 			t.Errorf("got %q, want a ServiceMonitor", output)
