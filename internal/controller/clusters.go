@@ -265,7 +265,7 @@ func (c *clusters) tlsConfig(ctx context.Context, spec *v1alpha1.KafkaTLS) (*tls
 		pair, err := tls.X509KeyPair([]byte(values["tls.crt"]), []byte(values["tls.key"]))
 		if err != nil {
 			return nil, "", stall(v1alpha1.ReasonSecretInvalid,
-				"spec.tls.clientSecretRef: Secret %s/%s holds no usable certificate and key: %v", c.namespace, ref.Name, err)
+				"spec.tls.clientSecretRef: Secret %s/%s holds no PEM certificate under tls.crt and the key that fits it under tls.key", c.namespace, ref.Name)
 		}
 		config.Certificates = []tls.Certificate{pair}
 		material.WriteString(values["tls.crt"])

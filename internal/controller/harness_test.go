@@ -235,7 +235,7 @@ func (h *harness) must(err error) {
 // namespace, and reconciles it to Ready.
 func (h *harness) cluster(change ...func(*v1alpha1.KafkaCluster)) *v1alpha1.KafkaCluster {
 	h.Helper()
-	h.secret(h.operator, "weir-kafka", "username", h.kafka.Admin.Name, "password", h.kafka.Admin.Password)
+	h.secret(h.operator, "weir-kafka", "username", h.kafka.Admin.Name+"\n", "password", h.kafka.Admin.Password+"\n")
 	cluster := h.clusterSpec()
 	for _, fn := range change {
 		fn(cluster)

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/kafka"
 )
 
 // secretRetry is when to look again for a Secret that is missing: Secrets are
@@ -34,12 +35,12 @@ func readSecret(ctx context.Context, secrets client.Reader, namespace, name, fie
 	}
 	values := make(map[string]string, len(keys))
 	for _, key := range keys {
-		value, ok := secret.Data[key]
-		if !ok || len(value) == 0 {
+		value := kafka.SecretText(secret.Data[key])
+		if value == "" {
 			return nil, soon(secretRetry, stall(v1alpha1.ReasonSecretInvalid,
 				"%s: Secret %s/%s has no value under the key %q", field, namespace, name, key))
 		}
-		values[key] = string(value)
+		values[key] = value
 	}
 	return values, nil
 }

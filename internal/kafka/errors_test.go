@@ -125,3 +125,14 @@ func TestTogether(t *testing.T) {
 		t.Errorf("no failures make %v", err)
 	}
 }
+
+func TestSecretText(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]string{
+		"secret": "secret", "secret\n": "secret", "secret\r\n": "secret", " se cret \n\n": " se cret ", "\n": "", "": "",
+	} {
+		if got := SecretText([]byte(value)); got != want {
+			t.Errorf("%q becomes %q, want %q", value, got, want)
+		}
+	}
+}

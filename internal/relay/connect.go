@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -63,11 +62,9 @@ func credentials(dir string, s config.SASL) (username, password string, err erro
 	return username, password, nil
 }
 
-// secret returns a file's text without the line end that editors and
-// `kubectl create secret --from-file` leave behind.
 func secret(dir, file string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(dir, file))
-	return strings.TrimRight(string(text), "\r\n"), err
+	return kafka.SecretText(text), err
 }
 
 func tlsConfig(dir string, t config.TLS) (*tls.Config, error) {
@@ -83,11 +80,29 @@ func tlsConfig(dir string, t config.TLS) (*tls.Config, error) {
 		}
 	}
 	if t.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(filepath.Join(dir, t.CertFile), filepath.Join(dir, t.KeyFile))
+		pair, err := clientCertificate(dir, t)
 		if err != nil {
-			return nil, fmt.Errorf("reading the client certificate: %w", err)
+			return nil, err
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
 	return c, nil
+}
+
+// clientCertificate reads the client's certificate and key. Nothing of what a
+// parser says of them is passed on: it has seen the key.
+func clientCertificate(dir string, t config.TLS) (tls.Certificate, error) {
+	certificate, err := os.ReadFile(filepath.Join(dir, t.CertFile))
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("reading the client certificate: %w", err)
+	}
+	key, err := os.ReadFile(filepath.Join(dir, t.KeyFile))
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("reading the key of the client certificate: %w", err)
+	}
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("%s and %s hold no PEM certificate and the key that fits it", t.CertFile, t.KeyFile)
+	}
+	return pair, nil
 }

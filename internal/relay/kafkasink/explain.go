@@ -99,5 +99,5 @@ func (s *Sink) principal() string {
 	if err != nil {
 		return "the relay's principal"
 	}
-	return "User:" + strings.TrimSpace(string(name))
+	return "User:" + kafka.SecretText(name)
 }

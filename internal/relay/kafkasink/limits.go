@@ -88,10 +88,11 @@ func (s *Sink) Refuse(record *kgo.Record) error {
 		}
 	}
 	if !known {
-		return fmt.Errorf("the record is larger than %d bytes, which is taken for the limit of topic %q because %s may not read "+
+		return fmt.Errorf("it makes a record larger than %d bytes, which is taken for the limit of topic %q because %s may not read "+
 			"its max.message.bytes (DESCRIBE_CONFIGS)", allowed, topic, s.principal())
 	}
-	return fmt.Errorf("the record is larger than topic %q allows (max.message.bytes=%d)", topic, allowed)
+	return fmt.Errorf("it makes a record of up to %d bytes, and topic %q takes %d: raise max.message.bytes in spec.config of its Topic, or make the row smaller",
+		batchBytes(record), topic, allowed)
 }
 
 // readLimits reads the topics' max.message.bytes where the principal may

@@ -79,10 +79,10 @@ func TestRefuse(t *testing.T) {
 		refuse string
 	}{
 		{"small", 300, ""},
-		{"small", 500, `the record is larger than topic "small" allows (max.message.bytes=500)`},
+		{"small", 500, `it makes a record of up to 601 bytes, and topic "small" takes 500: raise max.message.bytes in spec.config of its Topic, or make the row smaller`},
 		{"large", 2_000_000, ""},
 		{"unknown", 900_000, ""},
-		{"unknown", 1_000_000, `the record is larger than 1000012 bytes, which is taken for the limit of topic "unknown" because the client certificate's principal ` +
+		{"unknown", 1_000_000, `it makes a record larger than 1000012 bytes, which is taken for the limit of topic "unknown" because the client certificate's principal ` +
 			`may not read its max.message.bytes (DESCRIBE_CONFIGS)`},
 	} {
 		got := ""

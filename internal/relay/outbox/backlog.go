@@ -19,6 +19,7 @@ type gauges struct {
 	active        prometheus.Gauge
 	pendingRows   gauge
 	oldestSeconds gauge
+	future        prometheus.Counter
 }
 
 func newGauges(registry prometheus.Registerer) *gauges {
@@ -27,8 +28,12 @@ func newGauges(registry prometheus.Registerer) *gauges {
 			Name: "weir_relay_active",
 			Help: "1 while this worker holds the outbox's lock, 0 otherwise.",
 		}),
+		future: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_relay_future_rows_total",
+			Help: "Rows read whose created column lies in the future; their records carry the time of reading.",
+		}),
 	}
-	registry.MustRegister(g.active,
+	registry.MustRegister(g.active, g.future,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "weir_relay_pending_rows",
 			Help: "Rows of the outbox that are not settled; -1 while unknown. Not known to a standby.",
@@ -46,6 +51,8 @@ func (g *gauges) set(b postgres.Backlog) {
 	g.pendingRows.set(float64(b.Rows))
 	g.oldestSeconds.set(b.OldestSeconds)
 }
+
+func (g *gauges) fromTheFuture(rows int) { g.future.Add(float64(rows)) }
 
 func (g *gauges) forget() {
 	g.pendingRows.set(unknown)

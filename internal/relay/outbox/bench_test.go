@@ -126,7 +126,7 @@ func benchmark(b *testing.B, o config.Outbox, run func(context.Context, relay.So
 			b.Fatal(err)
 		}
 		ctx, done := context.WithCancel(b.Context())
-		source := emptied{postgres.NewSource(session, table, o.Polling, row.NewEncoder(o.Routes)), done}
+		source := emptied{postgres.NewSource(session, table, o.Polling, row.NewEncoder(o.Routes), func(int) {}), done}
 		b.StartTimer()
 		err = run(ctx, source)
 		b.StopTimer()

@@ -35,9 +35,69 @@ func TestProblems(t *testing.T) {
 		},
 		"URI is no URI": {
 			spoil:   func(p *pipeline) { p.write("database/uri", "postgres://shop:hush@:port/") },
-			reason:  "DatabaseUnauthorized",
-			message: func(*pipeline) string { return "the Secret holds no valid connection URI: " },
+			reason:  "SecretInvalid",
+			message: func(*pipeline) string { return "holds no usable postgresql:// URI: it cannot be parsed" },
 			cure:    func(p *pipeline) { p.writeURI("secret") },
+		},
+		"URI ends in a line break": {
+			spoil:   func(p *pipeline) { p.write("database/uri", "jdbc:postgresql://shop:hush@h/") },
+			reason:  "SecretInvalid",
+			message: func(*pipeline) string { return "it begins with jdbc:; name the key that holds the plain URI" },
+			cure: func(p *pipeline) {
+				p.write("database/uri", env.SharedPostgres(p.t).UserURI(p.role, "secret", p.db.Config().Database)+"\r\n")
+			},
+		},
+		"no such host": {
+			spoil:   func(p *pipeline) { p.write("database/uri", "postgres://shop:hush@no-such-host.invalid/shop") },
+			reason:  "DatabaseUnreachable",
+			message: func(*pipeline) string { return `at no-such-host.invalid:5432 as "shop": ` },
+			cure:    func(p *pipeline) { p.writeURI("secret") },
+		},
+		"a role that may only read": {
+			spoil: func(p *pipeline) {
+				p.exec(fmt.Sprintf("ALTER ROLE %s SET default_transaction_read_only = on", quote(p.role)))
+				p.write("database/uri", env.SharedPostgres(p.t).UserURI(p.role, "secret", p.db.Config().Database)+"&target_session_attrs=prefer-standby")
+			},
+			reason: "DatabaseReadOnly",
+			message: func(p *pipeline) string {
+				return fmt.Sprintf("the session is read-only, so that no row could be settled: name the primary in the URI, or run: ALTER ROLE %s SET default_transaction_read_only = off", quote(p.role))
+			},
+			cure: func(p *pipeline) {
+				p.exec(fmt.Sprintf("ALTER ROLE %s SET default_transaction_read_only = off", quote(p.role)))
+			},
+		},
+		"rows that are hidden": {
+			spoil:  func(p *pipeline) { p.exec("ALTER TABLE outbox ENABLE ROW LEVEL SECURITY") },
+			reason: "PrivilegeMissing",
+			message: func(p *pipeline) string {
+				return fmt.Sprintf("row level security may hide rows of public.outbox from role %[1]s; run: ALTER ROLE %[1]s BYPASSRLS, or: CREATE POLICY relay ON public.outbox TO %[1]s USING (true)", quote(p.role))
+			},
+			cure: func(p *pipeline) {
+				p.exec(fmt.Sprintf("CREATE POLICY relay ON public.outbox TO %s USING (true)", quote(p.role)))
+			},
+		},
+		"a view": {
+			spoil: func(p *pipeline) {
+				p.exec("ALTER TABLE outbox RENAME TO outbox2; CREATE VIEW outbox AS SELECT * FROM outbox2")
+			},
+			reason: "TableNotFound",
+			message: func(*pipeline) string {
+				return "is a view; the relay needs the table behind it: correct spec.outbox.table"
+			},
+			cure: func(p *pipeline) { p.exec("DROP VIEW outbox; ALTER TABLE outbox2 RENAME TO outbox") },
+		},
+		"a payload that is neither bytes nor text nor JSON": {
+			spoil: func(p *pipeline) {
+				p.exec("CREATE DOMAIN amount AS numeric; ALTER TABLE outbox ALTER payload TYPE amount USING 1")
+			},
+			reason: "ColumnTypeMismatch",
+			message: func(*pipeline) string {
+				return `column "payload" of public.outbox is amount (a domain over numeric), but spec.outbox.columns.payload needs bytes (bytea), text or JSON; ` +
+					`run: ALTER TABLE public.outbox ALTER COLUMN "payload" TYPE text USING "payload"::text`
+			},
+			cure: func(p *pipeline) {
+				p.exec(`ALTER TABLE public.outbox ALTER COLUMN "payload" TYPE text USING "payload"::text`)
+			},
 		},
 		"wrong password": {
 			spoil:  func(p *pipeline) { p.writeURI("hush") },
@@ -51,7 +111,7 @@ func TestProblems(t *testing.T) {
 			spoil:  func(p *pipeline) { p.exec("ALTER TABLE outbox RENAME TO outbox2") },
 			reason: "TableNotFound",
 			message: func(p *pipeline) string {
-				return fmt.Sprintf(`database %q has no table "outbox" in schema "public"; create it, or correct spec.outbox.table`, p.db.Config().Database)
+				return fmt.Sprintf(`database %q has no table "outbox" in schema "public"; correct spec.outbox.table, or create it: CREATE TABLE "public"."outbox" (`, p.db.Config().Database)
 			},
 			cure: func(p *pipeline) { p.exec("ALTER TABLE outbox2 RENAME TO outbox") },
 		},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -52,6 +53,55 @@ func TestPublishesARowAsItIs(t *testing.T) {
 	env.Until(t, "the count of pending rows", func() bool { return r.state().PendingRows == 0 })
 	if !r.ready() {
 		t.Error("an active relay with nothing to do is not ready")
+	}
+}
+
+// What the role or the database has set is not what decides which time a row
+// has: a column without a zone is UTC, and nothing is from the future.
+func TestTimesWithoutAZone(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	p.exec("ALTER TABLE outbox ALTER created_at DROP DEFAULT, ALTER created_at TYPE timestamp USING now()")
+	p.exec(fmt.Sprintf("ALTER ROLE %s SET TimeZone = 'America/New_York'; ALTER ROLE %[1]s SET DateStyle = 'German'", quote(p.role)))
+	p.exec("INSERT INTO outbox (aggregatetype, aggregateid, type, payload, created_at) VALUES ('order', 'a', 't', '{}', '2026-01-02 03:04:05'), ('order', 'a', 't', '{}', '2999-01-01')")
+	before := time.Now()
+	r := p.start()
+	env.Until(t, "the rows to be settled", func() bool { return p.pending("true") == 0 })
+	records := p.records(p.topic)
+	if len(records) != 2 {
+		t.Fatalf("got %d records, want 2", len(records))
+	}
+	if want := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC); !records[0].Timestamp.Equal(want) {
+		t.Errorf("got timestamp %v, want %v", records[0].Timestamp.UTC(), want)
+	}
+	if got := records[1].Timestamp; got.Before(before.Truncate(time.Millisecond)) || got.After(time.Now()) {
+		t.Errorf("a time in the future became %v, want about %v", got, before)
+	}
+	if _, metrics := r.get("/metrics"); !strings.Contains(metrics, "\nweir_relay_future_rows_total 1\n") {
+		t.Error("the row from the future is not counted")
+	}
+	p.exec("INSERT INTO outbox (aggregatetype, aggregateid, type, payload, created_at) VALUES ('parcel', 'a', 't', '{}', now() AT TIME ZONE 'UTC' - interval '10 s')")
+	r.awaitPhase(config.Failing) // no route matches: it waits
+	env.Until(t, "the age of the row that waits", func() bool {
+		age := r.state().OldestPendingSeconds
+		return age >= 10 && age < 300
+	})
+}
+
+// A domain is what it is a domain over, in each column.
+func TestDomains(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	p.exec(`CREATE DOMAIN bytes AS bytea; CREATE DOMAIN event AS bytes;
+		CREATE DOMAIN number AS bigint NOT NULL; CREATE DOMAIN at AS timestamptz; CREATE DOMAIN extra AS jsonb;
+		ALTER TABLE outbox ALTER seq DROP IDENTITY; ALTER TABLE outbox ALTER seq DROP NOT NULL;
+		ALTER TABLE outbox ALTER payload TYPE event USING '', ALTER seq TYPE number, ALTER created_at TYPE at, ALTER headers TYPE extra`)
+	p.exec(`INSERT INTO outbox (seq, aggregatetype, aggregateid, type, payload, headers) VALUES (1, 'order', 'a', 't', '\x00ff', '{"k": "v"}')`)
+	p.start()
+	env.Until(t, "the row to be settled", func() bool { return p.pending("true") == 0 })
+	records := p.records(p.topic)
+	if len(records) != 1 || string(records[0].Value) != "\x00\xff" || len(records[0].Headers) != 4 || time.Since(records[0].Timestamp) > time.Minute {
+		t.Errorf("got %+v", records)
 	}
 }
 

@@ -57,7 +57,7 @@ func TestPoisonRow(t *testing.T) {
 	}{
 		"unroutable, corrected": {
 			spoil:   "UPDATE outbox SET aggregatetype = 'parcel' WHERE seq = 4",
-			cause:   `no route matches aggregate type "parcel"`,
+			cause:   `no route matches aggregate type "parcel": add one to spec.routes`,
 			cure:    "UPDATE outbox SET aggregatetype = 'order' WHERE seq = 4",
 			numbers: upTo(6),
 		},
@@ -69,7 +69,7 @@ func TestPoisonRow(t *testing.T) {
 		},
 		"too large, dropped": {
 			spoil:   "UPDATE outbox SET payload = to_jsonb(repeat('x', 2000000)) WHERE seq = 4",
-			cause:   "the record is larger than 1000012 bytes, which is taken for the limit of topic ",
+			cause:   "it makes a record larger than 1000012 bytes, which is taken for the limit of topic ",
 			cure:    "DELETE FROM public.outbox WHERE seq = 4",
 			numbers: []int{1, 2, 3, 5, 6},
 		},
@@ -94,8 +94,8 @@ func TestPoisonRow(t *testing.T) {
 			p.exec(test.spoil)
 			r := p.start()
 			problem := r.awaitPhase(config.Failing).Problem
-			want := fmt.Sprintf("look at it: SELECT * FROM public.outbox WHERE %[1]q = 4; "+
-				"then correct it by UPDATE (or correct the routes), or drop the event: DELETE FROM public.outbox WHERE %[1]q = 4", "seq")
+			want := fmt.Sprintf("look at it: SELECT %[2]q, %[3]q, %[4]q, octet_length(%[5]q::text) FROM public.outbox WHERE %[1]q = 4; "+
+				"then correct it by UPDATE, or drop the event: DELETE FROM public.outbox WHERE %[1]q = 4", "seq", "id", "type", "aggregateid", "payload")
 			if problem.Reason != "PoisonRow" || !strings.Contains(problem.Message, test.cause) || !strings.HasSuffix(problem.Message, want) ||
 				!strings.HasPrefix(problem.Message, "row 4 of public.outbox can never be published, and the rows behind it wait: ") {
 				t.Errorf("got %s: %s\nwant cause %q and end %q", problem.Reason, problem.Message, test.cause, want)
@@ -150,7 +150,7 @@ func TestTopicLimitIsRaised(t *testing.T) {
 	p.insert("a", 1, 1)
 	p.exec("INSERT INTO outbox (aggregatetype, aggregateid, type, payload) VALUES ('order', 'a', 'OrderPlaced', jsonb_build_object('n', 2, 'x', repeat('x', 2000000)))")
 	r := p.start()
-	want := fmt.Sprintf("the record is larger than topic %q allows (max.message.bytes=1048588)", p.topic)
+	want := fmt.Sprintf("topic %q takes 1048588: raise max.message.bytes in spec.config of its Topic", p.topic)
 	if problem := r.awaitPhase(config.Failing).Problem; problem.Reason != "PoisonRow" || !strings.Contains(problem.Message, want) {
 		t.Errorf("problem: %+v", problem)
 	}

@@ -181,7 +181,7 @@ func (w *worker) relay(ctx context.Context, db *postgres.Session, table postgres
 	defer w.gauges.active.Set(0)
 
 	engine := relay.Engine{
-		Source:  postgres.NewSource(db, table, w.outbox.Polling, row.NewEncoder(w.outbox.Routes)),
+		Source:  postgres.NewSource(db, table, w.outbox.Polling, row.NewEncoder(w.outbox.Routes), w.gauges.fromTheFuture),
 		Sink:    sink,
 		Report:  w.health.Report,
 		Metrics: w.metrics,

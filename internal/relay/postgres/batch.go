@@ -23,8 +23,12 @@ const (
 // a batch that was given up may still be in the producer's hands.
 type batch struct {
 	encoder *row.Encoder
-	items   []relay.Item
-	bytes   int
+	// now is when the batch was read; future counts the rows that say that they
+	// were created after it.
+	now    time.Time
+	future int
+	items  []relay.Item
+	bytes  int
 
 	arena   []byte
 	records []kgo.Record
@@ -42,7 +46,7 @@ func (b *batch) scan(values [][]byte) (sequence int64, r row.Row) {
 		Type:          b.copy(values[colType]),
 		Payload:       b.copy(values[colPayload]),
 		Headers:       b.copy(values[colHeaders]),
-		CreatedAt:     timeOf(values[colCreatedAt]),
+		CreatedAt:     b.created(timeOf(values[colCreatedAt])),
 	}
 }
 
@@ -79,6 +83,20 @@ func (b *batch) copy(value []byte) []byte {
 	return b.arena[start:len(b.arena):len(b.arena)]
 }
 
+// clockSkew is how far the clocks of the database and of this worker may be
+// apart.
+const clockSkew = time.Second
+
+// created is a row's time, or now where that lies in the future: retention and
+// the order of time would follow a record's time for as long as it lies ahead.
+func (b *batch) created(at time.Time) time.Time {
+	if at.After(b.now.Add(clockSkew)) {
+		b.future++
+		return b.now
+	}
+	return at
+}
+
 // timeOf decodes a binary timestamptz: microseconds since 2000. NULL and the
 // infinities are no time that a record can have: zero.
 func timeOf(value []byte) time.Time {
@@ -90,5 +108,5 @@ func timeOf(value []byte) time.Time {
 	if micros == math.MaxInt64 || micros == math.MinInt64 {
 		return time.Time{}
 	}
-	return time.Unix(epoch, 0).Add(time.Duration(micros) * time.Microsecond)
+	return time.Unix(epoch+micros/1e6, micros%1e6*1e3) // a Duration would end after 292 years
 }

@@ -21,7 +21,7 @@ func TestScanCopies(t *testing.T) {
 	t.Parallel()
 	large := strings.Repeat("x", 2*arenaBytes)
 	values := [][]byte{bigEndian(42), []byte("id"), []byte("order"), nil, {}, []byte(large), []byte(`{}`), bigEndian(1_000_000)}
-	b := &batch{}
+	b := &batch{now: time.Now()}
 	sequence, got := b.scan(values)
 	for _, value := range values {
 		clear(value)
@@ -65,11 +65,31 @@ func TestTimeOf(t *testing.T) {
 		"NULL":      {nil, time.Time{}},
 		"infinity":  {bigEndian(math.MaxInt64), time.Time{}},
 		"-infinity": {bigEndian(math.MinInt64), time.Time{}},
+		"2999":      {bigEndian(31_525_459_200_000_000), time.Date(2999, 1, 1, 0, 0, 0, 0, time.UTC)},
 		"1999":      {bigEndian(-1), time.Date(1999, 12, 31, 23, 59, 59, 999_999_000, time.UTC)},
 	} {
 		if got := timeOf(test.value); !got.Equal(test.want) {
 			t.Errorf("%s: got %v, want %v", name, got, test.want)
 		}
+	}
+}
+
+func TestTimesInTheFuture(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	b := &batch{now: now}
+	for _, test := range []struct{ at, want time.Time }{
+		{now.Add(-time.Hour), now.Add(-time.Hour)},
+		{now.Add(clockSkew), now.Add(clockSkew)},
+		{now.Add(5 * time.Hour), now},
+		{time.Time{}, time.Time{}},
+	} {
+		if got := b.created(test.at); !got.Equal(test.want) {
+			t.Errorf("%v becomes %v, want %v", test.at, got, test.want)
+		}
+	}
+	if b.future != 1 {
+		t.Errorf("counted %d rows, want 1", b.future)
 	}
 }
 

@@ -19,7 +19,10 @@ import (
 func (s *Session) Preflight(ctx context.Context, o config.Outbox) (Table, error) {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
-	found, err := s.inspect(ctx, o.Table)
+	if err := s.checkWritable(ctx); err != nil {
+		return Table{}, err
+	}
+	found, err := s.inspect(ctx, o)
 	if err != nil {
 		return Table{}, err
 	}
@@ -34,89 +37,9 @@ func (s *Session) Preflight(ctx context.Context, o config.Outbox) (Table, error)
 		Advice:         found.advice(o.Columns.Sequence),
 		columns:        o.Columns,
 		mark:           o.AfterPublish == config.Mark,
-		binaryPayload:  found.columns[o.Columns.Payload].typ == "bytea",
+		binaryPayload:  found.columns[o.Columns.Payload].base == "bytea",
 		uniqueSequence: found.columns[o.Columns.Sequence].unique,
 	}, nil
-}
-
-// inspection is what the catalogs say about the table, and about the rights
-// of the role that asks. Names are as SQL writes them.
-type inspection struct {
-	oid        uint32
-	schema     string
-	name       string // schema.table
-	role       string
-	usage      bool // of the schema
-	mayDelete  bool
-	columns    map[string]column
-	columnList []string // in the table's order
-}
-
-type column struct {
-	number    int16
-	typ       string
-	notNull   bool
-	unique    bool // by an index of its own
-	indexed   bool // some index begins with it
-	maySelect bool
-	mayUpdate bool
-}
-
-func (s *Session) inspect(ctx context.Context, table string) (inspection, error) {
-	schema, name := SplitName(table)
-	var i inspection
-	err := s.conn.QueryRow(ctx, `
-		SELECT c.oid, quote_ident(n.nspname), format('%I.%I', n.nspname, c.relname), quote_ident(current_user),
-		       has_schema_privilege(n.oid, 'USAGE'), has_table_privilege(c.oid, 'DELETE')
-		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')`, schema, name,
-	).Scan(&i.oid, &i.schema, &i.name, &i.role, &i.usage, &i.mayDelete)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return inspection{}, s.tableNotFound(ctx, schema, name)
-	case err != nil:
-		return inspection{}, Problem(err)
-	}
-	rows, err := s.conn.Query(ctx, `
-		SELECT attname, attnum, format_type(atttypid, NULL), attnotnull,
-		       has_column_privilege(attrelid, attnum, 'SELECT'), has_column_privilege(attrelid, attnum, 'UPDATE'),
-		       EXISTS (SELECT FROM pg_index
-		               WHERE indrelid = attrelid AND indisunique AND indisvalid AND indimmediate AND indpred IS NULL
-		                 AND indnkeyatts = 1 AND indkey[0] = attnum),
-		       EXISTS (SELECT FROM pg_index WHERE indrelid = attrelid AND indisvalid AND indkey[0] = attnum)
-		FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum`, i.oid)
-	if err != nil {
-		return inspection{}, Problem(err)
-	}
-	i.columns = map[string]column{}
-	var attribute string
-	var c column
-	_, err = pgx.ForEachRow(rows, []any{&attribute, &c.number, &c.typ, &c.notNull, &c.maySelect, &c.mayUpdate, &c.unique, &c.indexed}, func() error {
-		i.columns[attribute] = c
-		i.columnList = append(i.columnList, attribute)
-		return nil
-	})
-	if err != nil {
-		return inspection{}, Problem(err)
-	}
-	return i, nil
-}
-
-func (i inspection) advice(sequence string) string {
-	if i.columns[sequence].indexed {
-		return ""
-	}
-	return fmt.Sprintf("no index begins with column %q, so every read sorts the whole table; run: CREATE UNIQUE INDEX ON %s (%s)",
-		sequence, i.name, quote(sequence))
-}
-
-func (s *Session) tableNotFound(ctx context.Context, schema, name string) *relay.Problem {
-	var database string
-	if err := s.conn.QueryRow(ctx, "SELECT current_database()").Scan(&database); err != nil {
-		return Problem(err)
-	}
-	return &relay.Problem{Reason: TableNotFound, Message: fmt.Sprintf(
-		"database %q has no table %q in schema %q; create it, or correct spec.outbox.table", database, name, schema)}
 }
 
 // check compares the table with what the relay needs.
@@ -129,8 +52,8 @@ func (i inspection) check(o config.Outbox) error {
 		}
 		if !n.fits(c) {
 			return &relay.Problem{Reason: ColumnTypeMismatch, Message: fmt.Sprintf(
-				"column %q of %s is %s, but spec.outbox.columns.%s needs %s",
-				n.name, i.name, describe(c), n.field, n.need)}
+				"column %q of %s is %s, but spec.outbox.columns.%s needs %s%s",
+				n.name, i.name, describe(c), n.field, n.need, n.cure(i.name))}
 		}
 	}
 	return i.checkPrivileges(o, needed)
@@ -144,21 +67,44 @@ type neededColumn struct {
 	need  string   // the types in words
 	ddl   string   // what ADD COLUMN adds
 	write bool
+	// cast is the type to change the column to; empty where there is no such cure.
+	cast string
+}
+
+// cure is the statement that gives the column a type that fits.
+func (n neededColumn) cure(table string) string {
+	if n.cast == "" {
+		return ""
+	}
+	column := quote(n.name)
+	return fmt.Sprintf("; run: ALTER TABLE %s ALTER COLUMN %s TYPE %s USING %s::%s", table, column, n.cast, column, n.cast)
 }
 
 func (n neededColumn) fits(c column) bool {
 	if n.field == "sequence" && !c.notNull {
 		return false // a row without a number has no place in the order
 	}
-	return len(n.types) == 0 || slices.Contains(n.types, c.typ)
+	return len(n.types) == 0 || slices.Contains(n.types, c.base)
 }
 
 func describe(c column) string {
-	if c.notNull {
-		return c.typ + " NOT NULL"
+	words := c.typ
+	if c.base != c.typ {
+		words += " (a domain over " + c.base + ")"
 	}
-	return c.typ
+	if c.notNull {
+		words += " NOT NULL"
+	}
+	return words
 }
+
+// The types that are text, and those of a payload: what is published is bytes,
+// text or JSON, and not the way in which PostgreSQL prints something else.
+var (
+	textTypes    = []string{"text", "character varying", "character", "citext"}
+	jsonTypes    = []string{"json", "jsonb"}
+	payloadTypes = slices.Concat([]string{"bytea"}, textTypes, jsonTypes)
+)
 
 func neededColumns(o config.Outbox) []neededColumn {
 	times := []string{"timestamp with time zone", "timestamp without time zone"}
@@ -168,16 +114,17 @@ func neededColumns(o config.Outbox) []neededColumn {
 		{field: "aggregateType", name: c.AggregateType, ddl: "text NOT NULL"},
 		{field: "aggregateId", name: c.AggregateID, ddl: "text NOT NULL"},
 		{field: "type", name: c.Type, ddl: "text NOT NULL"},
-		{field: "payload", name: c.Payload, ddl: "jsonb NOT NULL"},
+		{field: "payload", name: c.Payload, types: payloadTypes, need: "bytes (bytea), text or JSON",
+			ddl: "jsonb NOT NULL", cast: "text"},
 		{field: "sequence", name: c.Sequence, types: []string{"bigint", "integer", "smallint"},
 			need: "an integer that is NOT NULL", ddl: "bigint GENERATED ALWAYS AS IDENTITY UNIQUE"},
 		{field: "createdAt", name: c.CreatedAt, types: times, need: "a timestamp", ddl: "timestamptz NOT NULL DEFAULT now()"},
-		{field: "headers", name: c.Headers, types: []string{"json", "jsonb", "text", "character varying"},
+		{field: "headers", name: c.Headers, types: slices.Concat(jsonTypes, textTypes),
 			need: "json or jsonb", ddl: "jsonb"},
 	}
 	if o.AfterPublish == config.Mark {
 		all = append(all,
-			neededColumn{field: "status", name: c.Status, types: []string{"text", "character varying"},
+			neededColumn{field: "status", name: c.Status, types: textTypes,
 				need: "text", ddl: "text NOT NULL DEFAULT 'PENDING'", write: true},
 			neededColumn{field: "publishedAt", name: c.PublishedAt, types: times, need: "a timestamp", ddl: "timestamptz", write: true},
 		)
@@ -216,10 +163,19 @@ func (i inspection) checkPrivileges(o config.Outbox, needed []neededColumn) erro
 		grants = append(grants, fmt.Sprintf("GRANT %s ON %s TO %s", strings.Join(rights, ", "), i.name, i.role))
 	}
 	if len(grants) == 0 {
-		return nil
+		return i.checkRowSecurity()
 	}
 	return &relay.Problem{Reason: PrivilegeMissing, Message: fmt.Sprintf(
 		"role %s may not read and settle %s; run: %s", i.role, i.name, strings.Join(grants, "; "))}
+}
+
+// checkRowSecurity refuses policies that hide rows: the table would look empty.
+func (i inspection) checkRowSecurity() error {
+	if !i.hidden {
+		return nil
+	}
+	return &relay.Problem{Reason: PrivilegeMissing, Message: fmt.Sprintf(
+		"row level security may hide rows of %[1]s from role %[2]s; run: ALTER ROLE %[2]s BYPASSRLS, or: CREATE POLICY relay ON %[1]s TO %[2]s USING (true)", i.name, i.role)}
 }
 
 // checkSequence refuses a sequence with CACHE: each session would take numbers

@@ -12,6 +12,8 @@ import (
 
 // Reasons of a Problem that this package reports.
 const (
+	SecretInvalid        = "SecretInvalid"
+	DatabaseReadOnly     = "DatabaseReadOnly"
 	DatabaseUnreachable  = "DatabaseUnreachable"
 	DatabaseUnauthorized = "DatabaseUnauthorized"
 	DatabaseError        = "DatabaseError"
@@ -31,7 +33,7 @@ func Problem(err error) *relay.Problem {
 	}
 	refused, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
-		return &relay.Problem{Reason: DatabaseUnreachable, Message: "the connection to the database broke: " + err.Error(), Err: err}
+		return &relay.Problem{Reason: DatabaseUnreachable, Message: "the connection to the database broke: " + brokenWords(err), Err: err}
 	}
 	return &relay.Problem{
 		Reason:  reasonOf(refused.Code),
@@ -45,6 +47,8 @@ func reasonOf(code string) string {
 	case strings.HasPrefix(code, "28"), // invalid authorization
 		code == "3D000": // no such database
 		return DatabaseUnauthorized
+	case code == "25006": // read-only transaction
+		return DatabaseReadOnly
 	case code == "42501":
 		return PrivilegeMissing
 	case code == "42P01", code == "3F000":

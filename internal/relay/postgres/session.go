@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -36,22 +34,15 @@ type Session struct{ conn *pgx.Conn }
 // "<namespace>/<name>") is shown in pg_stat_activity; longestPause is how long
 // the session may be silent in normal operation. The error is a *relay.Problem.
 func Connect(ctx context.Context, uriFile, name string, longestPause time.Duration) (*Session, error) {
-	uri, err := os.ReadFile(uriFile)
+	c, err := readURI(uriFile)
 	if err != nil {
-		return nil, &relay.Problem{Reason: DatabaseUnauthorized, Err: err,
-			Message: "the Secret with the database's URI cannot be read: " + err.Error()}
-	}
-	c, err := pgx.ParseConfig(strings.TrimSpace(string(uri)))
-	if err != nil { // pgx leaves the password out of the error
-		return nil, &relay.Problem{Reason: DatabaseUnauthorized, Err: err,
-			Message: "the Secret holds no valid connection URI: " + err.Error()}
+		return nil, err
 	}
 	c.ConnectTimeout = connectTimeout
 	c.RuntimeParams["application_name"] = "weir:" + name
-	if c.ValidateConnect == nil {
-		// Of several hosts, and after a failover, take the one that can settle.
-		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-	}
+	// Of several hosts, and after a failover, take the one that can settle,
+	// whatever target_session_attrs in the URI says.
+	c.ValidateConnect = requireWritable
 	conn, err := pgx.ConnectConfig(ctx, c)
 	if err != nil {
 		return nil, connectProblem(c, err)
@@ -64,13 +55,29 @@ func Connect(ctx context.Context, uriFile, name string, longestPause time.Durati
 	return s, nil
 }
 
-// limit makes the server end what this relay cannot end any more, because it
+// requireWritable refuses a session in which no row can be settled: the records
+// of its rows would be published again and again.
+func requireWritable(ctx context.Context, conn *pgconn.PgConn) error {
+	result := conn.ExecParams(ctx, "SHOW transaction_read_only", nil, nil, nil, nil).Read()
+	switch {
+	case result.Err != nil:
+		return result.Err
+	case len(result.Rows) != 1 || string(result.Rows[0][0]) != "off":
+		return errReadOnly
+	}
+	return nil
+}
+
+// limit pins what the role, the database or the URI may have set: times are
+// written and read in UTC, whatever the zone of whoever configured them. And it
+// makes the server end what this relay cannot end any more, because it
 // is stopped or cut off: a session without a statement by idle_session_timeout,
 // one whose answer nobody reads by tcp_user_timeout, and what waits for a lock
 // by statement_timeout.
 func (s *Session) limit(ctx context.Context, longestPause time.Duration) error {
 	silence := (idleTimeout + longestPause).Milliseconds()
-	settings := fmt.Sprintf("SET statement_timeout = %d; SET tcp_user_timeout = %d", statementTimeout.Milliseconds(), silence)
+	settings := "SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; " +
+		fmt.Sprintf("SET statement_timeout = %d; SET tcp_user_timeout = %d", statementTimeout.Milliseconds(), silence)
 	var version int
 	if err := s.conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
 		return err
@@ -110,28 +117,12 @@ func (s *Session) Close() {
 }
 
 func connectProblem(c *pgx.ConnConfig, err error) *relay.Problem {
-	// The error's own text names hosts, user and database, and no password.
-	problem := Problem(err)
-	if _, ok := errors.AsType[*pgconn.PgError](err); !ok {
-		problem = &relay.Problem{Reason: DatabaseUnreachable, Err: err}
-	}
-	problem.Message = fmt.Sprintf("connecting to database %q at %s:%d as %q: %s", c.Database, c.Host, c.Port, c.User, connectCause(err))
-	return problem
-}
-
-// connectCause is the innermost text of a connection error: pgconn's outer
-// ones repeat what connectProblem says, once per address that was tried.
-func connectCause(err error) string {
+	reason := DatabaseUnreachable
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return fmt.Sprintf("%s (SQLSTATE %s)", refused.Message, refused.Code)
+		reason = reasonOf(refused.Code)
+	} else if errors.Is(err, errReadOnly) {
+		reason = DatabaseReadOnly
 	}
-	connect, ok := errors.AsType[*pgconn.ConnectError](err)
-	if !ok {
-		return err.Error()
-	}
-	cause := connect.Unwrap()
-	if joined, ok := cause.(interface{ Unwrap() []error }); ok && len(joined.Unwrap()) > 0 {
-		cause = joined.Unwrap()[0]
-	}
-	return cause.Error()
+	return &relay.Problem{Reason: reason, Message: fmt.Sprintf(
+		"connecting to database %q at %s:%d as %q: %s", c.Database, c.Host, c.Port, c.User, connectCause(err, c.User, c.Database))}
 }

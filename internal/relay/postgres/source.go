@@ -36,6 +36,7 @@ type Source struct {
 	limit       int
 	maxInterval time.Duration
 	pause       time.Duration // before the next read
+	future      func(rows int)
 
 	// The last batch, in step with the items that Next returned.
 	sequences []int64
@@ -45,7 +46,9 @@ type Source struct {
 var _ relay.Source = (*Source)(nil)
 
 // NewSource returns a source for a table that passed Preflight in the session.
-func NewSource(s *Session, table Table, polling config.Polling, encoder *row.Encoder) *Source {
+// It calls future with how many rows of a batch say that they were created in
+// the future, where there are some.
+func NewSource(s *Session, table Table, polling config.Polling, encoder *row.Encoder, future func(rows int)) *Source {
 	return &Source{
 		session:     s,
 		table:       table,
@@ -55,6 +58,7 @@ func NewSource(s *Session, table Table, polling config.Polling, encoder *row.Enc
 		batchSize:   polling.BatchSize,
 		limit:       polling.BatchSize,
 		maxInterval: time.Duration(polling.MaxInterval),
+		future:      future,
 	}
 }
 
@@ -98,7 +102,7 @@ func (s *Source) read(ctx context.Context) (items []relay.Item, full bool, err e
 		return nil, false, err
 	}
 	defer rows.Close()
-	b := batch{encoder: s.encoder}
+	b := batch{encoder: s.encoder, now: time.Now()}
 	s.sequences, s.ids = s.sequences[:0], s.ids[:0]
 	for b.bytes < maxBatchBytes && rows.Next() {
 		sequence, r := b.scan(rows.RawValues())
@@ -112,6 +116,9 @@ func (s *Source) read(ctx context.Context) (items []relay.Item, full bool, err e
 	rows.Close() // reads and drops what is behind the cut
 	if err := rows.Err(); err != nil {
 		return nil, false, err
+	}
+	if b.future > 0 {
+		s.future(b.future)
 	}
 	full = cut || len(b.items) == s.limit
 	s.limit = nextLimit(s.limit, len(b.items), cut, s.batchSize)
@@ -161,9 +168,10 @@ func (s *Source) Block(ctx context.Context, i int, cause error) *relay.Problem {
 			return Problem(fmt.Errorf("marking a row of %s as %s: %w", s.table.Name, statusFailed, err))
 		}
 	}
-	where := fmt.Sprintf("FROM %s WHERE %s = %d", s.table.Name, quote(s.table.columns.Sequence), sequence)
+	c := s.table.columns
+	where := fmt.Sprintf("FROM %s WHERE %s = %d", s.table.Name, quote(c.Sequence), sequence)
 	return &relay.Problem{Reason: PoisonRow, Err: cause, Message: fmt.Sprintf(
-		"row %d of %s can never be published, and the rows behind it wait: %v; look at it: SELECT * %s; "+
-			"then correct it by UPDATE (or correct the routes), or drop the event: DELETE %s",
-		sequence, s.table.Name, cause, where, where)}
+		"row %d of %s can never be published, and the rows behind it wait: %v; look at it: SELECT %s, %s, %s, octet_length(%s) %s; "+
+			"then correct it by UPDATE, or drop the event: DELETE %s",
+		sequence, s.table.Name, cause, quote(c.ID), quote(c.Type), quote(c.AggregateID), text(c.Payload), where, where)}
 }

@@ -44,7 +44,7 @@ func (r router) topic(aggregateType []byte) (string, error) {
 		}
 		return topic, nil
 	}
-	return "", fmt.Errorf("no route matches aggregate type %q", aggregateType)
+	return "", fmt.Errorf("no route matches aggregate type %q: add one to spec.routes", aggregateType)
 }
 
 func checkTopic(name string) error {
