@@ -35,16 +35,22 @@ func Root(tb testing.TB) string {
 	return strings.TrimSpace(string(root))
 }
 
-// Start starts a manager that looks often, and ends it with the test. It
-// returns the address of its metrics. The package needs a TestMain that calls
-// env.Main.
-func Start(tb testing.TB, cluster *kube.Cluster, namespace string) (metrics string) {
+// Binary is the path of the manager, built once for all tests of a test binary.
+// The package needs a TestMain that calls env.Main.
+func Binary(tb testing.TB) string {
 	tb.Helper()
 	root := Root(tb)
-	manager := built.Get(tb, func(ctx context.Context) (binary, error) { return build(ctx, root) })
+	return filepath.Join(built.Get(tb, func(ctx context.Context) (binary, error) { return build(ctx, root) }).dir, "manager")
+}
+
+// Start starts a manager that looks often, and ends it with the test. It
+// returns the address of its metrics. See Binary.
+func Start(tb testing.TB, cluster *kube.Cluster, namespace string) (metrics string) {
+	tb.Helper()
+	manager := Binary(tb)
 	metrics = freeAddress(tb)
 	output := &bytes.Buffer{}
-	cmd := exec.Command(filepath.Join(manager.dir, "manager"), //nolint:noctx // the cleanup ends it
+	cmd := exec.Command(manager, //nolint:noctx // the cleanup ends it
 		"--namespace="+namespace, "--worker-image=weir:test", "--health-listen="+freeAddress(tb), "--metrics-listen="+metrics,
 		"--resync-interval=1s", "--lag-interval=200ms", "--status-interval=1s", "--poll-interval=200ms")
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+cluster.Kubeconfig)
