@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -219,7 +220,12 @@ func (c *clusters) close() {
 // config builds the connection of a KafkaCluster from its spec and Secrets;
 // material is what of the Secrets went into it.
 func (c *clusters) config(ctx context.Context, resource *v1alpha1.KafkaCluster) (config kafka.Config, material string, err error) {
-	config = kafka.Config{BootstrapServers: resource.Spec.BootstrapServers, ClientID: "weir"}
+	config = kafka.Config{
+		BootstrapServers: resource.Spec.BootstrapServers, ClientID: "weir",
+		// The first cluster that answered is the one, until spec.clusterId names
+		// another.
+		ClusterID: cmp.Or(resource.Spec.ClusterID, resource.Status.ClusterID),
+	}
 	if sasl := resource.Spec.SASL; sasl != nil {
 		// Read once now for an error that names the field, and again at every
 		// authentication.
@@ -228,6 +234,7 @@ func (c *clusters) config(ctx context.Context, resource *v1alpha1.KafkaCluster) 
 		}
 		config.SASL = &kafka.SASL{
 			Mechanism: string(sasl.Mechanism),
+			Source:    fmt.Sprintf("Secret %s/%s (spec.sasl.secretRef)", c.namespace, sasl.SecretRef.Name),
 			Credentials: func(ctx context.Context) (string, string, error) {
 				username, password, err := c.credentials(ctx, sasl.SecretRef.Name)
 				return username, password, seamError(err)

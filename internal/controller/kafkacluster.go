@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/kafka"
 )
 
 // +kubebuilder:rbac:groups=weir.dev,resources=kafkaclusters,verbs=list;watch;patch
@@ -20,9 +22,14 @@ import (
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
+// pulse is how often a cluster is asked whether it is there, at most: resources
+// on it are Ready for no longer than that, and the deadline of a request, after
+// it has gone.
+const pulse = 10 * time.Second
+
 // KafkaClusterReconciler connects to a cluster and tells what it is. It comes
-// back at the resync interval, which is when a rotated certificate or a
-// changed Secret is noticed.
+// back at its pulse, which is also when a rotated certificate or a changed
+// Secret is noticed.
 type KafkaClusterReconciler struct {
 	base
 	retry retryWorkers
@@ -32,7 +39,7 @@ type KafkaClusterReconciler struct {
 func (r *KafkaClusterReconciler) Reconcile(ctx context.Context, cluster *v1alpha1.KafkaCluster) (reconcile.Result, error) {
 	before := cluster.DeepCopy()
 	err := r.reconcile(ctx, before, cluster)
-	return r.settle(ctx, before, cluster, r.resync, err)
+	return r.settle(ctx, before, cluster, min(r.resync, pulse), err)
 }
 
 func (r *KafkaClusterReconciler) reconcile(ctx context.Context, before, cluster *v1alpha1.KafkaCluster) error {
@@ -50,14 +57,12 @@ func (r *KafkaClusterReconciler) reconcile(ctx context.Context, before, cluster 
 		return err
 	}
 	description, err := connection.Describe(ctx)
+	if is := kafka.Classify(err); is != nil && is.Reason == kafka.ClusterIDMismatch {
+		return kafkaHalt(err) // status goes on to name the cluster that is meant
+	}
 	if description.ClusterID != "" {
 		cluster.Status.ClusterID = description.ClusterID
 		cluster.Status.Brokers = int32(description.Brokers)
-	}
-	if want := cluster.Spec.ClusterID; want != "" && description.ClusterID != "" && want != description.ClusterID {
-		return stall(v1alpha1.ReasonClusterIDMismatch,
-			"the brokers at %s report cluster ID %q, and spec.clusterId is %q; nothing is touched: correct spec.bootstrapServers or spec.clusterId",
-			strings.Join(cluster.Spec.BootstrapServers, ","), description.ClusterID, want)
 	}
 	if err != nil {
 		return kafkaHalt(err)

@@ -58,7 +58,7 @@ func TestKafkaClusterTroubles(t *testing.T) {
 		},
 		"another cluster": {
 			change:  func(_ *harness, c *v1alpha1.KafkaCluster) { c.Spec.ClusterID = "not-this-one" },
-			stalled: true, reason: v1alpha1.ReasonClusterIDMismatch, message: `spec.clusterId is "not-this-one"`,
+			stalled: true, reason: v1alpha1.ReasonClusterIDMismatch, message: `and "not-this-one" is expected; nothing is touched`,
 		},
 		"nobody listens": {
 			change:  func(_ *harness, c *v1alpha1.KafkaCluster) { c.Spec.BootstrapServers = []string{"127.0.0.1:1"} },

@@ -15,7 +15,7 @@ import (
 func (c *Cluster) Bindings(ctx context.Context) (map[Binding]struct{}, error) {
 	bindings, err := c.lists.do(ctx, struct{}{})
 	if err != nil {
-		return nil, action{doing: "list ACL bindings", needs: "DESCRIBE on the Cluster"}.failed(err)
+		return nil, action{c, "list ACL bindings", onCluster(OperationDescribe)}.failed(err)
 	}
 	return maps.Clone(bindings), nil
 }
@@ -66,17 +66,17 @@ func (c *Cluster) describeACLs(ctx context.Context, resource kmsg.ACLResourceTyp
 // Concurrent calls share their requests, and each gets the errors of its own
 // bindings only. A broker shows them in Bindings a moment later.
 func (c *Cluster) AddBindings(ctx context.Context, bindings []Binding) error {
-	return changeBindings(ctx, &c.adds, "add ACL binding ", bindings)
+	return c.changeBindings(ctx, &c.adds, "add ACL binding ", bindings)
 }
 
 // RemoveBindings deletes exactly these bindings; those that do not exist are
 // success. Concurrent calls share their requests, and each gets the errors of
 // its own bindings only.
 func (c *Cluster) RemoveBindings(ctx context.Context, bindings []Binding) error {
-	return changeBindings(ctx, &c.removes, "remove ACL binding ", bindings)
+	return c.changeBindings(ctx, &c.removes, "remove ACL binding ", bindings)
 }
 
-func changeBindings(ctx context.Context, through *coalescer[[]Binding, []error], doing string, bindings []Binding) error {
+func (c *Cluster) changeBindings(ctx context.Context, through *coalescer[[]Binding, []error], doing string, bindings []Binding) error {
 	if len(bindings) == 0 {
 		return nil
 	}
@@ -87,14 +87,11 @@ func changeBindings(ctx context.Context, through *coalescer[[]Binding, []error],
 	}
 	failures, err := through.do(ctx, bindings)
 	if err != nil {
-		return action{doing: doing + bindings[0].String()}.failed(err)
+		return action{cluster: c, doing: doing + bindings[0].String()}.failed(err)
 	}
 	var errs []error
 	for i, failure := range failures {
-		errs = append(errs, action{
-			doing: doing + bindings[i].String(),
-			needs: "ALTER on the Cluster",
-		}.failed(failure))
+		errs = append(errs, action{c, doing + bindings[i].String(), onCluster("ALTER")}.failed(failure))
 	}
 	return together(errs)
 }
@@ -128,6 +125,9 @@ func perBinding(callers [][]Binding, send func([]Binding) ([]error, error)) []ou
 
 func (c *Cluster) addBindings(ctx context.Context, callers [][]Binding) []outcome[[]error] {
 	return perBinding(callers, func(bindings []Binding) ([]error, error) {
+		if err := c.guard(ctx); err != nil {
+			return nil, err
+		}
 		request := kmsg.NewPtrCreateACLsRequest()
 		for _, binding := range bindings {
 			acl := binding.acl()
@@ -155,6 +155,9 @@ func (c *Cluster) addBindings(ctx context.Context, callers [][]Binding) []outcom
 
 func (c *Cluster) removeBindings(ctx context.Context, callers [][]Binding) []outcome[[]error] {
 	return perBinding(callers, func(bindings []Binding) ([]error, error) {
+		if err := c.guard(ctx); err != nil {
+			return nil, err
+		}
 		request := kmsg.NewPtrDeleteACLsRequest()
 		for _, binding := range bindings {
 			acl := binding.acl()

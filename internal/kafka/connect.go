@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -29,6 +31,10 @@ type Config struct {
 	TLS *tls.Config
 	// SASL is nil where the cluster authenticates by client certificate or not at all.
 	SASL *SASL
+	// ClusterID is the only cluster that a Cluster works on; where it is empty,
+	// that is the first that answers. What any other answers is an error with
+	// reason ClusterIdMismatch.
+	ClusterID string
 	// ClientID is shown in the brokers' logs and quotas; it may be empty.
 	ClientID string
 }
@@ -41,14 +47,18 @@ type SASL struct {
 	// so that a rotated secret takes effect without a restart. A *Error that it
 	// returns reaches the caller of the request unchanged.
 	Credentials func(context.Context) (username, password string, err error)
+	// Source says where the credentials are from, for the message that they were
+	// refused: "Secret weir/kafka (spec.sasl.secretRef)".
+	Source string
 }
 
 // dialTimeout, retryTimeout and groupRetryTimeout bound how long a broker that
 // does not answer goes unnoticed: two hanging dials, or ten seconds of refused
-// ones. A request that was accepted and is never answered fails after kgo's
-// ten seconds. Group requests keep the session's time, since giving up earlier
-// costs the membership.
+// ones. A request of a Cluster that was accepted and is never answered fails
+// after requestTimeout, one of a worker after kgo's ten seconds. Group requests
+// keep the session's time, since giving up earlier costs the membership.
 const (
+	requestTimeout    = 5 * time.Second
 	dialTimeout       = 5 * time.Second
 	retryTimeout      = 10 * time.Second
 	groupRetryTimeout = 45 * time.Second
@@ -123,6 +133,11 @@ func (s *SASL) mechanism() (sasl.Mechanism, error) {
 // are safe for concurrent use, and their errors carry a *Error (see Classify).
 type Cluster struct {
 	client *kgo.Client
+	config Config
+	// user is who the client authenticated as last, nil without SASL.
+	user atomic.Pointer[string]
+	// expected is the ID of the cluster, nil before the first answer.
+	expected atomic.Pointer[string]
 
 	observes coalescer[string, Topic]
 	creates  coalescer[topicChanges, Topic]
@@ -138,20 +153,27 @@ type Cluster struct {
 
 // Connect makes a Cluster. It does not touch the network: the first request
 // does. The error is a *Error with reason InvalidConnection.
-func Connect(config Config) (*Cluster, error) {
+func Connect(config Config) (*Cluster, error) { return connect(config) }
+
+func connect(config Config, more ...kgo.Opt) (*Cluster, error) {
+	c := &Cluster{config: config}
+	if config.ClusterID != "" {
+		c.expected.Store(&config.ClusterID)
+	}
+	if config.SASL != nil {
+		noted := *config.SASL
+		noted.Credentials = c.noting(config.SASL.Credentials)
+		config.SASL = &noted
+	}
 	opts, err := config.Options()
 	if err != nil {
 		return nil, err
 	}
-	return newCluster(append(opts, kgo.RequestRetries(requestRetries))...)
-}
-
-func newCluster(opts ...kgo.Opt) (*Cluster, error) {
-	client, err := kgo.NewClient(opts...)
+	opts = append(opts, kgo.RequestRetries(requestRetries), kgo.RequestTimeoutOverhead(requestTimeout))
+	c.client, err = kgo.NewClient(append(opts, more...)...)
 	if err != nil {
-		return nil, &Error{Class: Rejected, Reason: InvalidConnection, Message: err.Error(), Err: err}
+		return nil, &Error{Class: Rejected, Reason: InvalidConnection, Message: "the connection's settings do not fit together", Err: err}
 	}
-	c := &Cluster{client: client}
 	c.observes.run = c.observe
 	c.creates.run = c.createTopics
 	c.grows.run = c.growTopics
@@ -161,6 +183,40 @@ func newCluster(opts ...kgo.Opt) (*Cluster, error) {
 	c.adds.run = c.addBindings
 	c.removes.run = c.removeBindings
 	return c, nil
+}
+
+// noting remembers who the client authenticates as.
+func (c *Cluster) noting(credentials func(context.Context) (string, string, error)) func(context.Context) (string, string, error) {
+	return func(ctx context.Context) (username, password string, err error) {
+		username, password, err = credentials(ctx)
+		if err == nil {
+			c.user.Store(&username)
+		}
+		return username, password, err
+	}
+}
+
+// who is the client's principal, empty where it is not known.
+func (c *Cluster) who() string {
+	if user := c.user.Load(); user != nil {
+		return "User:" + *user
+	}
+	return ""
+}
+
+func (c *Cluster) servers() string { return strings.Join(c.config.BootstrapServers, ",") }
+
+// refusedWords say that the brokers do not take the client's credentials.
+func (c *Cluster) refusedWords() string {
+	sasl := c.config.SASL
+	if sasl == nil {
+		return fmt.Sprintf("the brokers at %s want SASL, and the client has none", c.servers())
+	}
+	message := fmt.Sprintf("the brokers at %s refuse %s (%s): check username and password", c.servers(), orWeir(c.who()), sasl.Mechanism)
+	if sasl.Source != "" {
+		message += " in " + sasl.Source
+	}
+	return message + ", and the mechanism"
 }
 
 // Close ends all connections and waits for the requests under way, which fail

@@ -3,7 +3,11 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
+	"net"
+	"strconv"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -13,32 +17,31 @@ import (
 type Description struct {
 	ClusterID string
 	Brokers   int
-	// Topics counts the topics that Weir's principal may see, without Kafka's
-	// internal ones.
-	Topics int
 	// Authorizer is false where the brokers run without one, so that there are
 	// no ACLs.
 	Authorizer bool
 }
 
-// Describe asks a cluster what it is and whether Weir's principal may read and
-// write ACL bindings there. A right that it lacks is a *Error with reason
-// Unauthorized that names the ACL; ClusterID, Brokers and Topics are set
-// nevertheless.
+// Describe asks a cluster what it is, whether each of its brokers can be reached
+// where it says that it can, and whether Weir's principal may read and write ACL
+// bindings there. A right that it lacks is a *Error with reason Unauthorized
+// that names the ACL; ClusterID and Brokers are set nevertheless, once a broker
+// has answered.
 func (c *Cluster) Describe(ctx context.Context) (Description, error) {
 	var description Description
-	metadata, err := kmsg.NewPtrMetadataRequest().RequestWith(ctx, c.client)
+	metadata, err := c.clusterMetadata(ctx)
 	if err != nil {
-		return description, action{doing: "describe the cluster"}.failed(err)
+		return description, action{cluster: c, doing: "describe the cluster"}.failed(err)
 	}
 	if metadata.ClusterID != nil {
 		description.ClusterID = *metadata.ClusterID
 	}
 	description.Brokers = len(metadata.Brokers)
-	for _, topic := range metadata.Topics {
-		if !topic.IsInternal {
-			description.Topics++
-		}
+	if err := c.same(metadata.ClusterID); err != nil {
+		return description, err
+	}
+	if err := c.reachAll(ctx, metadata.Brokers); err != nil {
+		return description, err
 	}
 
 	_, err = c.describeACLs(ctx, kmsg.ACLResourceTypeCluster)
@@ -46,7 +49,7 @@ func (c *Cluster) Describe(ctx context.Context) (Description, error) {
 		return description, nil
 	}
 	if err != nil {
-		return description, action{doing: "list ACL bindings", needs: "DESCRIBE on the Cluster"}.failed(err)
+		return description, action{c, "list ACL bindings", onCluster(OperationDescribe)}.failed(err)
 	}
 	description.Authorizer = true
 	return description, c.mayAlter(ctx)
@@ -56,7 +59,7 @@ func (c *Cluster) Describe(ctx context.Context) (Description, error) {
 // Brokers that cannot tell (Apache Kafka before 2.8, and some that are not
 // Apache Kafka) leave that to the first binding that is written.
 func (c *Cluster) mayAlter(ctx context.Context) error {
-	needed := action{doing: "look up Weir's own rights", needs: "ALTER on the Cluster"}
+	needed := action{c, "look up Weir's own rights", onCluster("ALTER")}
 	request := kmsg.NewPtrDescribeClusterRequest()
 	request.IncludeClusterAuthorizedOperations = true
 	response, err := request.RequestWith(ctx, c.client)
@@ -74,4 +77,31 @@ func (c *Cluster) mayAlter(ctx context.Context) error {
 		return needed.failed(kerr.ClusterAuthorizationFailed)
 	}
 	return nil
+}
+
+// clusterMetadata asks for the brokers and the cluster ID, and for no topic.
+func (c *Cluster) clusterMetadata(ctx context.Context) (*kmsg.MetadataResponse, error) {
+	request := kmsg.NewPtrMetadataRequest()
+	request.Topics = []kmsg.MetadataRequestTopic{} // not nil, which would mean all
+	return request.RequestWith(ctx, c.client)
+}
+
+// reachAll speaks to each broker at the address that it advertises: a bootstrap
+// address that answers says nothing about those.
+func (c *Cluster) reachAll(ctx context.Context, brokers []kmsg.MetadataResponseBroker) error {
+	errs := make([]error, len(brokers))
+	var calls sync.WaitGroup
+	for i, broker := range brokers {
+		calls.Go(func() {
+			_, err := c.client.Broker(int(broker.NodeID)).RetriableRequest(ctx, kmsg.NewPtrApiVersionsRequest())
+			if err == nil {
+				return
+			}
+			errs[i] = &Error{Class: Transient, Reason: Unreachable, Err: err, Message: fmt.Sprintf(
+				"broker %d advertises %s, which does not answer (%s): check its advertised.listeners and the way from here; Weir keeps trying",
+				broker.NodeID, net.JoinHostPort(broker.Host, strconv.Itoa(int(broker.Port))), Cause(err))}
+		})
+	}
+	calls.Wait()
+	return together(errs)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -67,6 +66,8 @@ const (
 	PartitionsNotShrinkable = "PartitionsNotShrinkable"
 	// ReplicasImmutable: the topic has another number of replicas than the spec.
 	ReplicasImmutable = "ReplicasImmutable"
+	// ClusterIDMismatch: the brokers belong to another cluster than expected.
+	ClusterIDMismatch = "ClusterIdMismatch"
 	// ReservedName: the topic is Kafka's own.
 	ReservedName = "ReservedName"
 	// KafkaError: anything else that Kafka or the client reported.
@@ -79,8 +80,9 @@ type Error struct {
 	// Reason is CamelCase, fit for a condition: one of the constants above, or
 	// what SASL.Credentials chose.
 	Reason string
-	// Message is one sentence that says what was being done and what Kafka
-	// answered, in Kafka's own words where it sent some. No secrets.
+	// Message is one sentence that says what was being done and what came in the
+	// way, with the cure where one is known. While the situation is the same it
+	// is too. No secrets.
 	Message string
 	// Err is the cause; nil where the package itself refused.
 	Err error
@@ -104,7 +106,7 @@ func Classify(err error) *Error {
 		return classified
 	}
 	class, reason := judge(err)
-	return &Error{Class: class, Reason: reason, Message: describe(err), Err: err}
+	return &Error{Class: class, Reason: reason, Message: Cause(err), Err: err}
 }
 
 // verdicts judge Kafka's error codes that mean more than "try again".
@@ -163,71 +165,6 @@ func judge(err error) (Class, string) {
 		}
 	}
 	return Transient, KafkaError
-}
-
-// describe is the error's text without what changes from one attempt to the
-// next: a condition must not change while the situation is the same.
-func describe(err error) string {
-	if op, ok := errors.AsType[*net.OpError](err); ok {
-		stable := *op
-		stable.Source = nil // the local port
-		return stable.Error()
-	}
-	return err.Error()
-}
-
-// refusal is Kafka's answer for one item of a request: the code, and Kafka's
-// own words where it sent some.
-type refusal struct {
-	code  *kerr.Error
-	words string
-}
-
-func (r *refusal) Error() string { return r.code.Message + ": " + r.words }
-func (r *refusal) Unwrap() error { return r.code }
-
-// codeError returns nil for code 0, otherwise a *refusal.
-func codeError(code int16, words *string) error {
-	err := kerr.TypedErrorForCode(code)
-	if err == nil {
-		return nil
-	}
-	if words == nil || *words == "" {
-		return &refusal{err, err.Description}
-	}
-	return &refusal{err, *words}
-}
-
-// action is a request in words, for the message of its failure.
-type action struct {
-	// doing is what was being done, with the object's name: "create topic a".
-	doing string
-	// needs is the ACL that the request needs: "CREATE on Topic a".
-	needs string
-}
-
-// failed returns err as a *Error that says what was being done; nil for nil.
-func (a action) failed(err error) error {
-	if err == nil {
-		return nil
-	}
-	is := Classify(err)
-	message := is.Message
-	if a.needs != "" && isAuthorization(err) {
-		message = fmt.Sprintf("Weir's principal needs %s (%s)", a.needs, message)
-	}
-	return &Error{Class: is.Class, Reason: is.Reason, Message: a.doing + ": " + message, Err: err}
-}
-
-// refused returns what one item's code and Kafka's own words say; nil for code 0.
-func (a action) refused(code int16, words *string) error {
-	return a.failed(codeError(code, words))
-}
-
-func isAuthorization(err error) bool {
-	return errors.Is(err, kerr.ClusterAuthorizationFailed) ||
-		errors.Is(err, kerr.TopicAuthorizationFailed) ||
-		errors.Is(err, kerr.GroupAuthorizationFailed)
 }
 
 // together makes one error of the failures of independent steps; nil where

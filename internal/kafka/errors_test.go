@@ -77,7 +77,17 @@ func TestMessages(t *testing.T) {
 		Source: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 54321},
 		Addr:   &net.TCPAddr{IP: net.IPv4(10, 0, 0, 9), Port: 9092},
 	}
-	creating := action{doing: "create topic a", needs: "CREATE on Topic a"}
+	as := func(user string) action {
+		c := &Cluster{config: Config{BootstrapServers: []string{"a:1", "b:2"}, SASL: &SASL{Mechanism: ScramSHA512, Source: "Secret weir/kafka (spec.sasl.secretRef)"}}}
+		if user != "" {
+			c.user.Store(&user)
+		}
+		return action{c, "create topic a", on(ResourceTopic, "a", "ALTER_CONFIGS", "CREATE")}
+	}
+	creating := as("weir")
+	reachedOnce := func(n int) error {
+		return &net.DNSError{Err: fmt.Sprint("read udp 10.0.0.1:", n), Name: "kafka", Server: "10.0.0.2:53"}
+	}
 	for _, test := range []struct {
 		reason string
 		err    error
@@ -85,9 +95,18 @@ func TestMessages(t *testing.T) {
 	}{
 		{"Kafka's own words", creating.refused(kerr.InvalidConfig.Code, &words), "create topic a: INVALID_CONFIG: Unknown topic config name: retention.eons"},
 		{"no words of Kafka", creating.refused(kerr.InvalidConfig.Code, &empty), "create topic a: INVALID_CONFIG: Configuration is invalid."},
-		{"the ACL", creating.refused(kerr.TopicAuthorizationFailed.Code, nil), "create topic a: Weir's principal needs CREATE on Topic a (TOPIC_AUTHORIZATION_FAILED: Not authorized to access topics: [Topic authorization failed.])"},
-		{"wrong credentials need no ACL", creating.failed(kerr.SaslAuthenticationFailed), "create topic a: SASL_AUTHENTICATION_FAILED: SASL Authentication failed."},
-		{"no port that changes", creating.failed(reading), "create topic a: read tcp 10.0.0.9:9092: connection reset by peer"},
+		{"the ACL", creating.refused(kerr.TopicAuthorizationFailed.Code, nil), "create topic a: User:weir needs ALTER_CONFIGS and CREATE on Topic a; " +
+			"run: kafka-acls --add --allow-principal User:weir --operation AlterConfigs --operation Create --topic '*'"},
+		{"the ACL of nobody known", as("").refused(kerr.TopicAuthorizationFailed.Code, nil), "create topic a: Weir's principal needs ALTER_CONFIGS and CREATE on Topic a"},
+		{"no object of Kafka's", creating.refused(kerr.ClusterAuthorizationFailed.Code, &words), "create topic a: User:weir needs ALTER_CONFIGS and CREATE on Topic a; " +
+			"run: kafka-acls --add --allow-principal User:weir --operation AlterConfigs --operation Create --topic '*'"},
+		{"wrong credentials need no ACL", creating.failed(kerr.SaslAuthenticationFailed), "the brokers at a:1,b:2 refuse User:weir (ScramSHA512): " +
+			"check username and password in Secret weir/kafka (spec.sasl.secretRef), and the mechanism"},
+		{"no port that changes", creating.failed(reading), "no broker answers at a:1,b:2 (connection reset by peer); Weir keeps trying"},
+		{"no address that changes", creating.failed(reachedOnce(1)), "no broker answers at a:1,b:2 (the name kafka cannot be resolved now); Weir keeps trying"},
+		{"no text of a driver", creating.failed(errors.New("server signature mismatch: c2VjcmV0")), "create topic a: what answers may not speak Kafka, or may want TLS, or another way to authenticate"},
+		{"no time left", creating.failed(context.DeadlineExceeded), "no broker answers at a:1,b:2 (no answer in time); Weir keeps trying"},
+		{"a broker that cannot serve", creating.refused(kerr.RequestTimedOut.Code, nil), "create topic a: REQUEST_TIMED_OUT: The request timed out."},
 		{"success", creating.refused(0, nil), ""},
 		{"success", creating.failed(nil), ""},
 	} {

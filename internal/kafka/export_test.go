@@ -4,9 +4,5 @@ import "github.com/twmb/franz-go/pkg/kgo"
 
 // ConnectWithHooks is Connect for tests that watch the requests.
 func ConnectWithHooks(config Config, hooks ...kgo.Hook) (*Cluster, error) {
-	opts, err := config.Options()
-	if err != nil {
-		return nil, err
-	}
-	return newCluster(append(opts, kgo.WithHooks(hooks...))...)
+	return connect(config, kgo.WithHooks(hooks...))
 }

@@ -39,7 +39,7 @@ func (c *Cluster) DescribeGroups(ctx context.Context, ids []string) map[string]G
 	known, err := c.knownRequests(ctx)
 	if err != nil {
 		for _, id := range rest {
-			groups[id] = GroupState{Err: describing(id).failed(err)}
+			groups[id] = GroupState{Err: c.describing(id).failed(err)}
 		}
 		return groups
 	}
@@ -93,12 +93,12 @@ func (c *Cluster) knownRequests(ctx context.Context) (map[kmsg.Key]bool, error) 
 // protocol does not know are not in it.
 type describedGroups map[string]GroupState
 
-func (groups describedGroups) add(id string, group GroupState, code int16, message *string) {
+func (groups describedGroups) add(c *Cluster, id string, group GroupState, code int16, message *string) {
 	switch err := kerr.ErrorForCode(code); {
 	case errors.Is(err, kerr.GroupIDNotFound), errors.Is(err, kerr.UnsupportedVersion):
 		// UNSUPPORTED_VERSION: the brokers know the protocol and have it switched off.
 	case err != nil:
-		groups[id] = GroupState{Err: describing(id).refused(code, message)}
+		groups[id] = GroupState{Err: c.describing(id).refused(code, message)}
 	case group.State == "Dead":
 		// What brokers before 4.0 answer for a group that does not exist.
 	default:
@@ -106,9 +106,9 @@ func (groups describedGroups) add(id string, group GroupState, code int16, messa
 	}
 }
 
-func (groups describedGroups) fail(ids []string, err error) {
+func (groups describedGroups) fail(c *Cluster, ids []string, err error) {
 	for _, id := range ids {
-		groups[id] = GroupState{Err: describing(id).failed(err)}
+		groups[id] = GroupState{Err: c.describing(id).failed(err)}
 	}
 }
 
@@ -118,11 +118,11 @@ func (c *Cluster) describeConsumerGroups(ctx context.Context, ids []string) desc
 	groups := make(describedGroups, len(ids))
 	for _, shard := range c.client.RequestSharded(ctx, req) {
 		if shard.Err != nil {
-			groups.fail(shard.Req.(*kmsg.ConsumerGroupDescribeRequest).Groups, shard.Err)
+			groups.fail(c, shard.Req.(*kmsg.ConsumerGroupDescribeRequest).Groups, shard.Err)
 			continue
 		}
 		for _, g := range shard.Resp.(*kmsg.ConsumerGroupDescribeResponse).Groups {
-			groups.add(g.Group, GroupState{State: g.State, Type: Consumer, Members: len(g.Members)}, g.ErrorCode, g.ErrorMessage)
+			groups.add(c, g.Group, GroupState{State: g.State, Type: Consumer, Members: len(g.Members)}, g.ErrorCode, g.ErrorMessage)
 		}
 	}
 	return groups
@@ -134,11 +134,11 @@ func (c *Cluster) describeClassicGroups(ctx context.Context, ids []string) descr
 	groups := make(describedGroups, len(ids))
 	for _, shard := range c.client.RequestSharded(ctx, req) {
 		if shard.Err != nil {
-			groups.fail(shard.Req.(*kmsg.DescribeGroupsRequest).Groups, shard.Err)
+			groups.fail(c, shard.Req.(*kmsg.DescribeGroupsRequest).Groups, shard.Err)
 			continue
 		}
 		for _, g := range shard.Resp.(*kmsg.DescribeGroupsResponse).Groups {
-			groups.add(g.Group, GroupState{State: g.State, Type: Classic, Members: len(g.Members)}, g.ErrorCode, g.ErrorMessage)
+			groups.add(c, g.Group, GroupState{State: g.State, Type: Classic, Members: len(g.Members)}, g.ErrorCode, g.ErrorMessage)
 		}
 	}
 	return groups
@@ -150,16 +150,16 @@ func (c *Cluster) describeShareGroups(ctx context.Context, ids []string) describ
 	groups := make(describedGroups, len(ids))
 	for _, shard := range c.client.RequestSharded(ctx, req) {
 		if shard.Err != nil {
-			groups.fail(shard.Req.(*kmsg.ShareGroupDescribeRequest).GroupIDs, shard.Err)
+			groups.fail(c, shard.Req.(*kmsg.ShareGroupDescribeRequest).GroupIDs, shard.Err)
 			continue
 		}
 		for _, g := range shard.Resp.(*kmsg.ShareGroupDescribeResponse).Groups {
-			groups.add(g.GroupID, GroupState{State: g.GroupState, Type: Share, Members: len(g.Members)}, g.ErrorCode, g.ErrorMessage)
+			groups.add(c, g.GroupID, GroupState{State: g.GroupState, Type: Share, Members: len(g.Members)}, g.ErrorCode, g.ErrorMessage)
 		}
 	}
 	return groups
 }
 
-func describing(id string) action {
-	return action{doing: "describe group " + id, needs: "DESCRIBE on Group " + id}
+func (c *Cluster) describing(id string) action {
+	return action{c, "describe group " + id, on(ResourceGroup, id, OperationDescribe)}
 }

@@ -47,12 +47,12 @@ func (c *Cluster) CommittedOffsets(ctx context.Context, ids []string) map[string
 	for _, shard := range c.client.RequestSharded(ctx, req) {
 		if shard.Err != nil {
 			for _, id := range groupsOf(shard.Req.(*kmsg.OffsetFetchRequest)) {
-				commits[id] = Commits{Err: readingCommits(id).failed(shard.Err)}
+				commits[id] = Commits{Err: c.readingCommits(id).failed(shard.Err)}
 			}
 			continue
 		}
 		for _, group := range shard.Resp.(*kmsg.OffsetFetchResponse).Groups {
-			commits[group.Group] = commitsOf(group)
+			commits[group.Group] = c.commitsOf(group)
 		}
 	}
 	return commits
@@ -71,10 +71,10 @@ func groupsOf(req *kmsg.OffsetFetchRequest) []string {
 	return ids
 }
 
-func commitsOf(group kmsg.OffsetFetchResponseGroup) Commits {
+func (c *Cluster) commitsOf(group kmsg.OffsetFetchResponseGroup) Commits {
 	err := kerr.ErrorForCode(group.ErrorCode)
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-		return Commits{Err: readingCommits(group.Group).refused(group.ErrorCode, nil)}
+		return Commits{Err: c.readingCommits(group.Group).refused(group.ErrorCode, nil)}
 	}
 	offsets := make(map[Partition]int64)
 	for _, topic := range group.Topics {
@@ -83,7 +83,7 @@ func commitsOf(group kmsg.OffsetFetchResponseGroup) Commits {
 			case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
 				// A commit that outlived its topic.
 			case err != nil:
-				return Commits{Err: readingCommits(group.Group).refused(p.ErrorCode, nil)}
+				return Commits{Err: c.readingCommits(group.Group).refused(p.ErrorCode, nil)}
 			case p.Offset >= 0:
 				offsets[Partition{topic.Topic, p.Partition}] = p.Offset
 			}
@@ -92,8 +92,8 @@ func commitsOf(group kmsg.OffsetFetchResponseGroup) Commits {
 	return Commits{Offsets: offsets}
 }
 
-func readingCommits(group string) action {
-	return action{doing: "read committed offsets of group " + group, needs: "DESCRIBE on Group " + group}
+func (c *Cluster) readingCommits(group string) action {
+	return action{c, "read committed offsets of group " + group, on(ResourceGroup, group, OperationDescribe)}
 }
 
 // TopicOffsets are the offsets of a topic's partitions.
@@ -133,8 +133,8 @@ func (c *Cluster) PartitionOffsets(ctx context.Context, at map[string][]time.Tim
 	earliest := func(string) (int64, bool) { return -2, true }
 	latest := func(string) (int64, bool) { return -1, true }
 	rounds := c.listOffsets(ctx, topics, earliest, latest)
-	rounds[0].each(topics, func(p *Offsets, offset int64) { p.Start = offset })
-	rounds[1].each(topics, func(p *Offsets, offset int64) { p.End = max(offset, p.Start) })
+	rounds[0].each(c, topics, func(p *Offsets, offset int64) { p.Start = offset })
+	rounds[1].each(c, topics, func(p *Offsets, offset int64) { p.End = max(offset, p.Start) })
 
 	var places []timestampOf
 	for i := range maxLen(at) {
@@ -146,7 +146,7 @@ func (c *Cluster) PartitionOffsets(ctx context.Context, at map[string][]time.Tim
 		})
 	}
 	for i, round := range c.listOffsets(ctx, topics, places...) {
-		round.each(topics, func(p *Offsets, offset int64) {
+		round.each(c, topics, func(p *Offsets, offset int64) {
 			if offset < 0 {
 				offset = p.End
 			}
@@ -171,7 +171,7 @@ func (c *Cluster) partitionsOf(ctx context.Context, at map[string][]time.Time) m
 	resp, err := req.RequestWith(ctx, c.client)
 	if err != nil {
 		for topic := range at {
-			topics[topic] = TopicOffsets{Err: readingOffsets(topic).failed(err)}
+			topics[topic] = TopicOffsets{Err: c.readingOffsets(topic).failed(err)}
 		}
 		return topics
 	}
@@ -181,7 +181,7 @@ func (c *Cluster) partitionsOf(ctx context.Context, at map[string][]time.Time) m
 		}
 		topic := *rt.Topic
 		if rt.ErrorCode != 0 {
-			topics[topic] = TopicOffsets{Err: readingOffsets(topic).refused(rt.ErrorCode, nil)}
+			topics[topic] = TopicOffsets{Err: c.readingOffsets(topic).refused(rt.ErrorCode, nil)}
 			continue
 		}
 		partitions, times := make([]Offsets, len(rt.Partitions)), len(at[topic])
@@ -232,11 +232,11 @@ func (c *Cluster) listOffsets(ctx context.Context, topics map[string]TopicOffset
 
 // each calls set with every offset of the answer, and notes in the partitions
 // why there is none.
-func (shards listedOffsets) each(topics map[string]TopicOffsets, set func(*Offsets, int64)) {
+func (shards listedOffsets) each(c *Cluster, topics map[string]TopicOffsets, set func(*Offsets, int64)) {
 	for _, shard := range shards {
 		if shard.Err != nil {
 			for _, topic := range shard.Req.(*kmsg.ListOffsetsRequest).Topics {
-				err := readingOffsets(topic.Topic).failed(shard.Err)
+				err := c.readingOffsets(topic.Topic).failed(shard.Err)
 				for _, p := range topic.Partitions {
 					topics[topic.Topic].Partitions[p.Partition].Err = err
 				}
@@ -247,7 +247,7 @@ func (shards listedOffsets) each(topics map[string]TopicOffsets, set func(*Offse
 			partitions := topics[topic.Topic].Partitions
 			for _, p := range topic.Partitions {
 				if p.ErrorCode != 0 {
-					partitions[p.Partition].Err = readingOffsets(topic.Topic).refused(p.ErrorCode, nil)
+					partitions[p.Partition].Err = c.readingOffsets(topic.Topic).refused(p.ErrorCode, nil)
 					continue
 				}
 				set(&partitions[p.Partition], p.Offset)
@@ -256,8 +256,8 @@ func (shards listedOffsets) each(topics map[string]TopicOffsets, set func(*Offse
 	}
 }
 
-func readingOffsets(topic string) action {
-	return action{doing: "read offsets of topic " + topic, needs: "DESCRIBE on Topic " + topic}
+func (c *Cluster) readingOffsets(topic string) action {
+	return action{c, "read offsets of topic " + topic, on(ResourceTopic, topic, OperationDescribe)}
 }
 
 func maxLen(at map[string][]time.Time) int {

@@ -61,10 +61,7 @@ func (c *Cluster) apply(ctx context.Context, name string, changes []Change) []ap
 		switch change.Kind {
 		case CreateTopic:
 			created, err := c.creates.do(ctx, one)
-			all[i].created, all[i].err = created, action{
-				doing: "create topic " + name,
-				needs: fmt.Sprintf("CREATE on Topic %s or on the Cluster", name),
-			}.failed(err)
+			all[i].created, all[i].err = created, action{c, "create topic " + name, on(ResourceTopic, name, "CREATE")}.failed(err)
 		case GrowTopic:
 			all[i].err = c.grow(ctx, one)
 		case SetConfig, ResetConfig:
@@ -87,10 +84,7 @@ func (c *Cluster) apply(ctx context.Context, name string, changes []Change) []ap
 		} else {
 			all[i].err = err
 		}
-		all[i].err = action{
-			doing: "change the config of topic " + name,
-			needs: "ALTER_CONFIGS on Topic " + name,
-		}.failed(all[i].err)
+		all[i].err = action{c, "change the config of topic " + name, on(ResourceTopic, name, "ALTER_CONFIGS")}.failed(all[i].err)
 	}
 	return all
 }
@@ -107,8 +101,7 @@ func (c *Cluster) grow(ctx context.Context, one topicChanges) error {
 		}
 	}
 	return action{
-		doing: fmt.Sprintf("raise topic %s to %d partitions", one.name, want),
-		needs: "ALTER on Topic " + one.name,
+		c, fmt.Sprintf("raise topic %s to %d partitions", one.name, want), on(ResourceTopic, one.name, "ALTER"),
 	}.failed(err)
 }
 
@@ -120,7 +113,7 @@ func (c *Cluster) DeleteTopic(ctx context.Context, name string) error {
 	}
 	c.acknowledged.forget(name)
 	_, err := c.deletes.do(ctx, topicChanges{name: name})
-	return action{doing: "delete topic " + name, needs: "DELETE on Topic " + name}.failed(err)
+	return action{c, "delete topic " + name, on(ResourceTopic, name, "DELETE")}.failed(err)
 }
 
 func (c *Cluster) createTopics(ctx context.Context, all []topicChanges) []outcome[Topic] {
@@ -262,6 +255,9 @@ func (c *Cluster) alterTogether(ctx context.Context, all []topicChanges) []outco
 
 func (c *Cluster) deleteTopics(ctx context.Context, all []topicChanges) []outcome[done] {
 	return perTopic(all, func(items []topicChanges, answer answer[done]) error {
+		if err := c.guard(ctx); err != nil {
+			return err
+		}
 		request := kmsg.NewPtrDeleteTopicsRequest()
 		request.TimeoutMillis = int32(adminTimeout.Milliseconds())
 		for _, item := range items {

@@ -53,7 +53,7 @@ func (c *Cluster) EnsureFound(ctx context.Context, spec TopicSpec, have Topic) (
 	if have, err = c.ObserveTopic(ctx, spec.Name); err == nil && have.Exists {
 		return c.follow(ctx, spec, have)
 	}
-	return ensured, cmp.Or(err, action{doing: "create topic " + spec.Name}.failed(errNotShown))
+	return ensured, cmp.Or(err, action{cluster: c, doing: "create topic " + spec.Name}.failed(errNotShown))
 }
 
 // errNotShown says that a topic exists and the broker that was asked does not

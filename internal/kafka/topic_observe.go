@@ -15,14 +15,11 @@ import (
 // requests. Right after a creation a broker may not know the topic yet.
 func (c *Cluster) ObserveTopic(ctx context.Context, name string) (Topic, error) {
 	topic, err := c.observes.do(ctx, name)
-	return topic, observing(name).failed(err)
+	return topic, c.observing(name).failed(err)
 }
 
-func observing(name string) action {
-	return action{
-		doing: "observe topic " + name,
-		needs: "DESCRIBE and DESCRIBE_CONFIGS on Topic " + name,
-	}
+func (c *Cluster) observing(name string) action {
+	return action{c, "observe topic " + name, on(ResourceTopic, name, OperationDescribe, OperationDescribeConfigs)}
 }
 
 // ObserveTopics returns what a broker knows of the topics, for a sweep. The
@@ -33,7 +30,7 @@ func (c *Cluster) ObserveTopics(ctx context.Context, names []string) (map[string
 	var errs []error
 	for i, out := range c.observe(ctx, names) {
 		if out.err != nil {
-			errs = append(errs, observing(names[i]).failed(out.err))
+			errs = append(errs, c.observing(names[i]).failed(out.err))
 			continue
 		}
 		observed[names[i]] = out.value
@@ -73,6 +70,9 @@ func (c *Cluster) observeChunk(ctx context.Context, names []string, found map[st
 		metadata.Topics = append(metadata.Topics, topic)
 	}
 	response, err := metadata.RequestWith(ctx, c.client)
+	if err == nil {
+		err = c.same(response.ClusterID)
+	}
 	if err != nil {
 		fail(names, err)
 		return

@@ -22,8 +22,8 @@ func (p *Problem) Error() string { return p.Reason + ": " + p.Message }
 // Unwrap returns the cause.
 func (p *Problem) Unwrap() error { return p.Err }
 
-// ProblemOf returns the Problem that err is or wraps; any other error becomes
-// a Problem with the given reason and the error's text.
+// ProblemOf returns the Problem that err is or wraps; any other error, which must
+// be one of Weir's own, becomes a Problem with the given reason and its text.
 func ProblemOf(err error, reason string) *Problem {
 	if problem, ok := errors.AsType[*Problem](err); ok {
 		return problem

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/internal/relay"
 )
 
@@ -52,7 +53,7 @@ func (s *Sink) Diagnose(ctx context.Context, record *kgo.Record) *relay.Problem 
 	}
 	if dial := s.dialError.Load(); dial != nil {
 		return &relay.Problem{Reason: KafkaUnreachable, Err: *dial, Message: fmt.Sprintf(
-			"a broker that leads partitions of topic %q cannot be reached: %v", record.Topic, *dial)}
+			"a broker that leads partitions of topic %q cannot be reached: %s", record.Topic, kafka.Cause(*dial))}
 	}
 	return nil
 }

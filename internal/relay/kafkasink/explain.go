@@ -44,7 +44,7 @@ func (s *Sink) explainTopic(topic string, err error) *relay.Problem {
 	case errors.Is(err, kerr.NotEnoughReplicas), errors.Is(err, kerr.NotEnoughReplicasAfterAppend),
 		errors.Is(err, kerr.LeaderNotAvailable):
 		return &relay.Problem{Reason: TopicUnavailable, Err: err, Message: fmt.Sprintf(
-			"topic %q takes no records now: %v", topic, err)}
+			"topic %q takes no records now: %s", topic, kafka.Cause(err))}
 	default:
 		// Not about the topic: the producer itself is in a state that it may
 		// not leave, such as having been refused a producer ID.
@@ -68,25 +68,26 @@ func (s *Sink) explain(err error) *relay.Problem {
 	switch classified.Reason {
 	case kafka.Unauthorized:
 		return &relay.Problem{Reason: KafkaUnauthorized, Err: err, Message: fmt.Sprintf(
-			"the brokers at %s refuse %s; check the Secret with its credentials: %v", servers, s.principal(), cause)}
+			"the brokers at %s refuse %s; check username and password in the Secret with its credentials: %s", servers, s.principal(), cause)}
 	case kafka.Unreachable:
 		return &relay.Problem{Reason: KafkaUnreachable, Err: err, Message: fmt.Sprintf(
-			"no broker at %s can be reached: %v", servers, cause)}
+			"no broker at %s can be reached: %s", servers, cause)}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &relay.Problem{Reason: KafkaUnreachable, Err: err, Message: fmt.Sprintf(
-			"no broker at %s answers in time: %v", servers, cause)}
+			"no broker at %s answers in time: %s", servers, cause)}
 	}
 	return &relay.Problem{Reason: KafkaError, Err: err, Message: classified.Message}
 }
 
-// cause prefers what the last connection attempt met over a deadline that
-// passed while it was tried again and again.
-func (s *Sink) cause(err error) error {
+// cause says in words that stay the same what an error is. It prefers what the
+// last connection attempt met over a deadline that passed while it was tried
+// again and again.
+func (s *Sink) cause(err error) string {
 	if dial := s.dialError.Load(); dial != nil && errors.Is(err, context.DeadlineExceeded) {
-		return *dial
+		err = *dial
 	}
-	return err
+	return kafka.Cause(err)
 }
 
 // principal names who the relay is to Kafka.

@@ -1,9 +1,14 @@
 package kafkasink
 
 import (
+	"errors"
+	"fmt"
+	"net"
 	"strings"
+	"syscall"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-dev/weir/internal/relay/config"
@@ -91,6 +96,25 @@ func TestRefuse(t *testing.T) {
 		}
 		if got != test.refuse {
 			t.Errorf("%d bytes to %s: got %q, want %q", test.bytes, test.topic, got, test.refuse)
+		}
+	}
+}
+
+// What a driver says of a connection is not passed on: it may quote what it has
+// seen of a password, and it names what is another thing at each attempt.
+func TestProblemsAreOfOurOwnWords(t *testing.T) {
+	t.Parallel()
+	const canary = "s3cretcanary"
+	s := &Sink{options: Options{Kafka: config.Kafka{BootstrapServers: []string{"kafka:9092"}}}}
+	for want, err := range map[string]error{
+		"KafkaUnreachable: no broker at kafka:9092 can be reached: the name kafka cannot be resolved now": &net.DNSError{Err: "read udp 10.0.0.1:12345", Name: "kafka", Server: canary},
+		"KafkaUnreachable: no broker at kafka:9092 can be reached: connection refused":                    &net.OpError{Op: "dial", Source: &net.TCPAddr{Port: 12345}, Err: syscall.ECONNREFUSED},
+		"KafkaUnauthorized: the brokers at kafka:9092 refuse the client certificate's principal; check username and password in the Secret with its credentials: " +
+			"SASL_AUTHENTICATION_FAILED: SASL Authentication failed.": fmt.Errorf("%s: %w", canary, kerr.SaslAuthenticationFailed),
+		"KafkaError: what answers may not speak Kafka, or may want TLS, or another way to authenticate": errors.New("server signature mismatch: " + canary),
+	} {
+		if got := s.explain(err).Error(); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
 }

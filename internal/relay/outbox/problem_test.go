@@ -206,7 +206,7 @@ func TestProblems(t *testing.T) {
 			spoil:  func(p *pipeline) { p.write("kafka/password", "hush") },
 			reason: "KafkaUnauthorized",
 			message: func(p *pipeline) string {
-				return fmt.Sprintf("the brokers at %s refuse User:%s; check the Secret with its credentials", p.kafka.Bootstrap[0], p.user.Name)
+				return fmt.Sprintf("the brokers at %s refuse User:%s; check username and password in the Secret with its credentials", p.kafka.Bootstrap[0], p.user.Name)
 			},
 			cure: func(p *pipeline) { p.write("kafka/password", p.user.Password) },
 		},
