@@ -14,6 +14,9 @@ import (
 	"syscall"
 	"testing"
 
+	// What the manager is made of, so that no test result is kept that an older
+	// manager gave.
+	_ "github.com/weir-dev/weir/internal/controller"
 	"github.com/weir-dev/weir/test/env"
 	"github.com/weir-dev/weir/test/env/kube"
 )
