@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
@@ -62,7 +63,7 @@ func clusterOf(obj client.Object) string {
 }
 
 // eachOwner calls fn with every resource that can own bindings.
-func eachOwner(ctx context.Context, reader client.Reader, fn func(client.Object) error) error {
+func eachOwner(ctx context.Context, reader client.Reader, fn func(settle.Object) error) error {
 	var (
 		clusters v1alpha1.KafkaClusterList
 		topics   v1alpha1.TopicList

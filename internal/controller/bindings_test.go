@@ -241,7 +241,7 @@ func TestSweepWakes(t *testing.T) {
 	woken := make(chan string, 1)
 	go func() { woken <- (<-h.set.sweeper.topics).Object.Name }()
 	result, err := h.set.sweeper.Reconcile(t.Context(), cluster)
-	if err != nil || result.RequeueAfter != h.set.base.resync {
+	if err != nil || result.RequeueAfter != h.set.base.Resync {
 		t.Errorf("the sweep returned %v, %v", result, err)
 	}
 	if name := <-woken; name != "orders" {
@@ -249,7 +249,7 @@ func TestSweepWakes(t *testing.T) {
 	}
 	h.update(cluster, func() { cluster.Spec.Suspend = true })
 	h.pass(cluster)
-	if result, err := h.set.sweeper.Reconcile(t.Context(), cluster); err != nil || result.RequeueAfter != h.set.base.resync {
+	if result, err := h.set.sweeper.Reconcile(t.Context(), cluster); err != nil || result.RequeueAfter != h.set.base.Resync {
 		t.Errorf("the sweep of a suspended cluster returned %v, %v", result, err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
 )
 
 const (
@@ -65,7 +66,7 @@ func (c children) apply(ctx context.Context, owner client.Object, desired, exist
 	}
 	if found {
 		if !metav1.IsControlledBy(existing, owner) {
-			return stall(v1alpha1.ReasonNameConflict,
+			return halt.Stall(v1alpha1.ReasonNameConflict,
 				"%s %s exists and is not Weir's; delete or rename it: Weir needs that name", gvk.Kind, client.ObjectKeyFromObject(desired))
 		}
 		actual, err := runtime.DefaultUnstructuredConverter.ToUnstructured(existing)
@@ -78,7 +79,7 @@ func (c children) apply(ctx context.Context, owner client.Object, desired, exist
 	}
 	err = c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(child), fieldOwner, client.ForceOwnership)
 	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
-		return stall(reasonRejected, "Kubernetes refuses what this resource asks for: %v", err)
+		return halt.Stall(reasonRejected, "Kubernetes refuses what this resource asks for: %v", err)
 	}
 	if err != nil {
 		return fmt.Errorf("applying %s %s: %w", gvk.Kind, client.ObjectKeyFromObject(desired), err)

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
 	"github.com/weir-dev/weir/internal/deadletter"
 )
 
@@ -72,7 +73,7 @@ func (b base) rival(ctx context.Context, cluster string, mine claim, claims []cl
 func (b base) claimTopic(ctx context.Context, topic *v1alpha1.Topic, cluster *v1alpha1.KafkaCluster, name string) error {
 	mine := topicClaim(topic, cluster.Name, name)
 	var topics v1alpha1.TopicList
-	if err := b.client.List(ctx, &topics, client.MatchingFields{claimIndex: name}); err != nil {
+	if err := b.Client.List(ctx, &topics, client.MatchingFields{claimIndex: name}); err != nil {
 		return fmt.Errorf("looking for other claims to topic %s: %w", name, err)
 	}
 	var claims []claim
@@ -82,7 +83,7 @@ func (b base) claimTopic(ctx context.Context, topic *v1alpha1.Topic, cluster *v1
 		}
 	}
 	if rival := b.rival(ctx, cluster.Name, mine, claims); rival != nil {
-		return stall(v1alpha1.ReasonConflict,
+		return halt.Stall(v1alpha1.ReasonConflict,
 			"topic %q on KafkaCluster %q belongs to Topic %s, which claimed it first; nothing is touched: give this Topic another spec.topicName, or delete it",
 			name, cluster.Name, client.ObjectKeyFromObject(rival))
 	}
@@ -100,12 +101,12 @@ func (b base) claimFromLanes(ctx context.Context, cluster, name string) error {
 		return nil
 	}
 	var groups v1alpha1.ConsumerGroupList
-	if err := b.client.List(ctx, &groups, client.MatchingFields{claimIndex: id}); err != nil {
+	if err := b.Client.List(ctx, &groups, client.MatchingFields{claimIndex: id}); err != nil {
 		return fmt.Errorf("looking for other claims to topic %s: %w", name, err)
 	}
 	for i := range groups.Items {
 		if group := &groups.Items[i]; group.Status.DeadLetters != nil && groupClaim(group, cluster, id).holds {
-			return stall(v1alpha1.ReasonConflict,
+			return halt.Stall(v1alpha1.ReasonConflict,
 				"topic %q on KafkaCluster %q is a dead letter topic of ConsumerGroup %s; nothing is touched: give this Topic another spec.topicName, or delete it",
 				name, cluster, client.ObjectKeyFromObject(group))
 		}
@@ -131,7 +132,7 @@ func groupOfLane(topic string) (id string, ok bool) {
 // ConsumerGroup.
 func (b base) claimGroup(ctx context.Context, group *v1alpha1.ConsumerGroup, cluster, id string) error {
 	var groups v1alpha1.ConsumerGroupList
-	if err := b.client.List(ctx, &groups, client.MatchingFields{claimIndex: id}); err != nil {
+	if err := b.Client.List(ctx, &groups, client.MatchingFields{claimIndex: id}); err != nil {
 		return fmt.Errorf("looking for other claims to group %s: %w", id, err)
 	}
 	var claims []claim
@@ -139,7 +140,7 @@ func (b base) claimGroup(ctx context.Context, group *v1alpha1.ConsumerGroup, clu
 		claims = append(claims, groupClaim(&groups.Items[i], cluster, id))
 	}
 	if rival := b.rival(ctx, cluster, groupClaim(group, cluster, id), claims); rival != nil {
-		return stall(v1alpha1.ReasonConflict,
+		return halt.Stall(v1alpha1.ReasonConflict,
 			"group %q on KafkaCluster %q belongs to ConsumerGroup %s, which claimed it first; nothing is touched: give this ConsumerGroup another spec.groupId, or delete it",
 			id, cluster, client.ObjectKeyFromObject(rival))
 	}
@@ -151,12 +152,12 @@ func (b base) claimGroup(ctx context.Context, group *v1alpha1.ConsumerGroup, clu
 func (b base) claimLane(ctx context.Context, cluster string, lane []string) error {
 	for _, name := range lane {
 		var topics v1alpha1.TopicList
-		if err := b.client.List(ctx, &topics, client.MatchingFields{claimIndex: name}); err != nil {
+		if err := b.Client.List(ctx, &topics, client.MatchingFields{claimIndex: name}); err != nil {
 			return fmt.Errorf("looking for other claims to topic %s: %w", name, err)
 		}
 		for i := range topics.Items {
 			if topicClaim(&topics.Items[i], cluster, name).holds {
-				return stall(v1alpha1.ReasonConflict,
+				return halt.Stall(v1alpha1.ReasonConflict,
 					"topic %q, which the dead letter policy needs, belongs to Topic %s; give this ConsumerGroup another spec.groupId",
 					name, client.ObjectKeyFromObject(&topics.Items[i]))
 			}

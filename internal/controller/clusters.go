@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
@@ -62,11 +63,11 @@ func (c *clusters) of(ctx context.Context, namespace, recorded string, ref *v1al
 	ready := meta.FindStatusCondition(resource.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
 	case resource.Spec.Suspend:
-		return nil, nil, wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q is suspended", resource.Name)
+		return nil, nil, halt.Wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q is suspended", resource.Name)
 	case ready == nil || resource.Status.ObservedGeneration != resource.Generation:
-		return nil, nil, wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q has not been looked at yet", resource.Name)
+		return nil, nil, halt.Wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q has not been looked at yet", resource.Name)
 	case ready.Status != metav1.ConditionTrue:
-		return nil, nil, wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q is not ready: %s", resource.Name, ready.Message)
+		return nil, nil, halt.Wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q is not ready: %s", resource.Name, ready.Message)
 	}
 	c.mu.Lock()
 	known, ok := c.connections[resource.Name]
@@ -83,9 +84,9 @@ func (c *clusters) of(ctx context.Context, namespace, recorded string, ref *v1al
 func (c *clusters) behind(ctx context.Context, resource *v1alpha1.KafkaCluster) (*kafka.Cluster, error) {
 	switch guard := resource.Spec.ClusterID; {
 	case resource.Spec.Suspend:
-		return nil, wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q is suspended", resource.Name)
+		return nil, halt.Wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q is suspended", resource.Name)
 	case guard != "" && guard != resource.Status.ClusterID:
-		return nil, wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q leads to another cluster than spec.clusterId says", resource.Name)
+		return nil, halt.Wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q leads to another cluster than spec.clusterId says", resource.Name)
 	}
 	return c.connect(ctx, resource)
 }
@@ -106,7 +107,7 @@ func (c *clusters) find(ctx context.Context, recorded string, ref *v1alpha1.Clus
 	var found v1alpha1.KafkaCluster
 	err := c.reader.Get(ctx, client.ObjectKey{Name: name}, &found)
 	if apierrors.IsNotFound(err) {
-		return nil, wait(v1alpha1.ReasonClusterNotFound, "KafkaCluster %q does not exist; create it, or name another one in spec.clusterRef", name)
+		return nil, halt.Wait(v1alpha1.ReasonClusterNotFound, "KafkaCluster %q does not exist; create it, or name another one in spec.clusterRef", name)
 	}
 	return &found, err
 }
@@ -129,11 +130,11 @@ func (c *clusters) findDefault(ctx context.Context) (*v1alpha1.KafkaCluster, err
 	case 1:
 		return defaults[0], nil
 	case 0:
-		return nil, wait(v1alpha1.ReasonClusterNotFound,
+		return nil, halt.Wait(v1alpha1.ReasonClusterNotFound,
 			"spec.clusterRef is absent and no KafkaCluster is the default; set spec.clusterRef, or annotate a KafkaCluster with %s=true",
 			v1alpha1.DefaultClusterAnnotation)
 	default:
-		return nil, wait(v1alpha1.ReasonClusterNotFound,
+		return nil, halt.Wait(v1alpha1.ReasonClusterNotFound,
 			"spec.clusterRef is absent and several KafkaClusters carry %s=true: %s; leave it on one",
 			v1alpha1.DefaultClusterAnnotation, strings.Join(names, ", "))
 	}
@@ -147,7 +148,7 @@ func (c *clusters) allows(ctx context.Context, cluster *v1alpha1.KafkaCluster, n
 	if err != nil || ok {
 		return err
 	}
-	return stall(v1alpha1.ReasonNamespaceRefused,
+	return halt.Stall(v1alpha1.ReasonNamespaceRefused,
 		"KafkaCluster %q does not admit namespace %q: its labels do not match spec.namespaces.selector (%s)",
 		cluster.Name, namespace, metav1.FormatLabelSelector(cluster.Spec.Namespaces.Selector))
 }
@@ -156,7 +157,7 @@ func (c *clusters) allows(ctx context.Context, cluster *v1alpha1.KafkaCluster, n
 func namespaceMatches(ctx context.Context, reader client.Reader, namespace string, by *metav1.LabelSelector) (bool, error) {
 	selector, err := metav1.LabelSelectorAsSelector(by)
 	if err != nil {
-		return false, stall("InvalidSelector", "the namespace selector is not valid: %v", err)
+		return false, halt.Stall("InvalidSelector", "the namespace selector is not valid: %v", err)
 	}
 	var found corev1.Namespace
 	if err := reader.Get(ctx, client.ObjectKey{Name: namespace}, &found); err != nil {
@@ -180,7 +181,7 @@ func (c *clusters) connect(ctx context.Context, resource *v1alpha1.KafkaCluster)
 	}
 	cluster, err := kafka.Connect(config)
 	if err != nil {
-		return nil, kafkaHalt(err)
+		return nil, halt.Kafka(err)
 	}
 	if ok {
 		// Calls under way fail, and their passes are made again.
@@ -237,7 +238,7 @@ func (c *clusters) config(ctx context.Context, resource *v1alpha1.KafkaCluster) 
 			Source:    fmt.Sprintf("Secret %s/%s (spec.sasl.secretRef)", c.namespace, sasl.SecretRef.Name),
 			Credentials: func(ctx context.Context) (string, string, error) {
 				username, password, err := c.credentials(ctx, sasl.SecretRef.Name)
-				return username, password, seamError(err)
+				return username, password, halt.Rejection(err)
 			},
 		}
 	}
@@ -271,7 +272,7 @@ func (c *clusters) tlsConfig(ctx context.Context, spec *v1alpha1.KafkaTLS) (*tls
 		}
 		pair, err := tls.X509KeyPair([]byte(values["tls.crt"]), []byte(values["tls.key"]))
 		if err != nil {
-			return nil, "", stall(v1alpha1.ReasonSecretInvalid,
+			return nil, "", halt.Stall(v1alpha1.ReasonSecretInvalid,
 				"spec.tls.clientSecretRef: Secret %s/%s holds no PEM certificate under tls.crt and the key that fits it under tls.key", c.namespace, ref.Name)
 		}
 		config.Certificates = []tls.Certificate{pair}
@@ -293,7 +294,7 @@ func (c *clusters) authority(ctx context.Context, spec *v1alpha1.KafkaTLS) (stri
 	}
 	ca := values[ref.Key]
 	if !x509.NewCertPool().AppendCertsFromPEM([]byte(ca)) {
-		return "", stall(v1alpha1.ReasonSecretInvalid,
+		return "", halt.Stall(v1alpha1.ReasonSecretInvalid,
 			"spec.tls.caSecretRef: key %q of Secret %s/%s holds no PEM certificate", ref.Key, c.namespace, ref.Name)
 	}
 	return ca, nil

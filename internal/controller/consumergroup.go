@@ -12,6 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/deadletter"
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/internal/lag"
@@ -29,17 +31,19 @@ type ConsumerGroupReconciler struct {
 	alerts     alerts
 	// interval is how often the numbers in status are brought up to date.
 	interval time.Duration
-	numbers  *numbers
+	numbers  *settle.Numbers
 }
+
+var groupReady = settle.Ready{Reason: v1alpha1.ReasonReady, Message: "the contract is in effect: grants are made and the group is observed"}
 
 // Reconcile makes one pass.
 func (r *ConsumerGroupReconciler) Reconcile(ctx context.Context, group *v1alpha1.ConsumerGroup) (reconcile.Result, error) {
 	before := group.DeepCopy()
 	err := r.reconcile(ctx, before, group)
-	if !r.numbers.due(before, group, err) {
+	if !r.numbers.Due(before, group, groupReady, err) {
 		keepGroupNumbers(before, group)
 	}
-	return r.settle(ctx, before, group, r.interval, err)
+	return r.Settle(ctx, before, group, groupReady, r.interval, err)
 }
 
 func (r *ConsumerGroupReconciler) reconcile(ctx context.Context, before, group *v1alpha1.ConsumerGroup) error {
@@ -47,7 +51,7 @@ func (r *ConsumerGroupReconciler) reconcile(ctx context.Context, before, group *
 		return r.finalize(ctx, before, group)
 	}
 	if group.Spec.Suspend {
-		return suspend()
+		return halt.Suspend()
 	}
 	cluster, connection, err := r.clusters.of(ctx, group.Namespace, group.Status.Cluster, group.Spec.ClusterRef)
 	if err != nil {
@@ -59,7 +63,7 @@ func (r *ConsumerGroupReconciler) reconcile(ctx context.Context, before, group *
 	}
 	topics, refused, err := r.resolveTopics(ctx, topicsRead(group), group.Namespace, cluster.Name, toConsume)
 	if err != nil {
-		return together(err, r.withdraw(ctx, cluster.Name, connection, before, group, refused))
+		return halt.Together(err, r.withdraw(ctx, cluster.Name, connection, before, group, refused))
 	}
 	policy, err := r.policyOf(ctx, group)
 	if err != nil {
@@ -70,7 +74,7 @@ func (r *ConsumerGroupReconciler) reconcile(ctx context.Context, before, group *
 	}
 	if group.Status.Cluster != cluster.Name || group.Status.GroupID != id {
 		group.Status.Cluster, group.Status.GroupID = cluster.Name, id
-		if err := r.record(ctx, before, group); err != nil {
+		if err := r.Record(ctx, before, group); err != nil {
 			return err
 		}
 	}
@@ -78,11 +82,11 @@ func (r *ConsumerGroupReconciler) reconcile(ctx context.Context, before, group *
 	r.collectors.set(ctx, cluster.Name, client.ObjectKeyFromObject(group), lagSpec(group, topics))
 	granted, grantErr := r.grant(ctx, cluster.Name, connection, before, group, groupBindings(group, topics))
 	r.tellGrants(before, group, granted)
-	if err := together(laneErr, grantErr, r.alerts.apply(ctx, group)); err != nil {
+	if err := halt.Together(laneErr, grantErr, r.alerts.apply(ctx, group)); err != nil {
 		return err
 	}
 	report, known := r.collectors.latest(cluster.Name, client.ObjectKeyFromObject(group))
-	return setLag(group, report, known, r.numbers.now())
+	return setLag(group, report, known, time.Now())
 }
 
 // groupID is the Kafka group ID of a ConsumerGroup.
@@ -111,16 +115,16 @@ func (r *ConsumerGroupReconciler) policyOf(ctx context.Context, group *v1alpha1.
 	}
 	key := client.ObjectKey{Namespace: group.Namespace, Name: ref.Name}
 	var policy v1alpha1.DeadLetterPolicy
-	err := r.client.Get(ctx, key, &policy)
+	err := r.Client.Get(ctx, key, &policy)
 	if apierrors.IsNotFound(err) {
-		return nil, wait(v1alpha1.ReasonPolicyNotFound,
+		return nil, halt.Wait(v1alpha1.ReasonPolicyNotFound,
 			"spec.deadLetterPolicyRef: DeadLetterPolicy %s does not exist; create it, or correct the reference", key)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading DeadLetterPolicy %s: %w", key, err)
 	}
 	if policy.Status.TotalDelay == nil {
-		return nil, wait(v1alpha1.ReasonPolicyNotReady, "spec.deadLetterPolicyRef: DeadLetterPolicy %s is not ready; see its conditions", key)
+		return nil, halt.Wait(v1alpha1.ReasonPolicyNotReady, "spec.deadLetterPolicyRef: DeadLetterPolicy %s is not ready; see its conditions", key)
 	}
 	return &policy, nil
 }
@@ -132,7 +136,7 @@ func (r *ConsumerGroupReconciler) finalize(ctx context.Context, before, group *v
 		return nil
 	}
 	r.collectors.remove(clusterOf(group), client.ObjectKeyFromObject(group))
-	r.numbers.forget(group)
+	r.numbers.Forget(group)
 	return r.release(ctx, before, group, group.Spec.Suspend, nil)
 }
 

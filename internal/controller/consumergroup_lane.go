@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
 	"github.com/weir-dev/weir/internal/deadletter"
 	"github.com/weir-dev/weir/internal/kafka"
 )
@@ -34,7 +35,7 @@ func (r *ConsumerGroupReconciler) lane(ctx context.Context, before, group *v1alp
 	}
 	names, err := deadletter.Topics(id, int(lane.WaitTopics))
 	if err != nil {
-		return stall(kafka.InvalidTopicName, "%v", err)
+		return halt.Stall(kafka.InvalidTopicName, "%v", err)
 	}
 	if err := r.claimLane(ctx, cluster.Name, names); err != nil {
 		return err
@@ -42,14 +43,14 @@ func (r *ConsumerGroupReconciler) lane(ctx context.Context, before, group *v1alp
 	group.Status.DeadLetters = lane
 	if was == nil || was.WaitTopics != lane.WaitTopics {
 		// From now on no Topic can claim them.
-		if err := r.record(ctx, before, group); err != nil {
+		if err := r.Record(ctx, before, group); err != nil {
 			return err
 		}
 	}
 
 	found, failures := atOnce(names, func(i int) (kafka.Topic, error) {
 		topic, err := connection.ObserveTopic(ctx, names[i])
-		return topic, kafkaHalt(err)
+		return topic, halt.Kafka(err)
 	})
 	// As many partitions as the widest source that is or was there, so that
 	// order per key holds within the lane.
@@ -66,7 +67,7 @@ func (r *ConsumerGroupReconciler) lane(ctx context.Context, before, group *v1alp
 		}
 		spec := laneTopic(names[i], width, largestRecord(cluster, sources), cluster, policy, found[i])
 		ensured, err := connection.EnsureFound(ctx, spec, found[i])
-		return ensured, ensuredHalt(spec.Name, ensured, err, r.resync)
+		return ensured, ensuredHalt(spec.Name, ensured, err, r.Resync)
 	})
 	var changed []string
 	for i, name := range names {
@@ -75,9 +76,9 @@ func (r *ConsumerGroupReconciler) lane(ctx context.Context, before, group *v1alp
 		}
 	}
 	if len(changed) > 0 {
-		r.event(group, "DeadLetterTopicsChanged", "Apply", "%s", strings.Join(changed, "; "))
+		r.Event(group, "DeadLetterTopicsChanged", "Apply", "%s", strings.Join(changed, "; "))
 	}
-	if err := together(append(failures, ensureFailures...)...); err != nil {
+	if err := halt.Together(append(failures, ensureFailures...)...); err != nil {
 		return err
 	}
 	group.Status.DeadLetters.Depth = depthOf(connection.PartitionOffsets(ctx, map[string][]time.Time{lane.Topic: nil})[lane.Topic])

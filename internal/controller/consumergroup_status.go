@@ -7,6 +7,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/lag"
 )
 
@@ -15,9 +17,9 @@ import (
 // contract is in effect only then.
 func setLag(group *v1alpha1.ConsumerGroup, report lag.Report, known bool, now time.Time) error {
 	if !known || report.Checked.IsZero() {
-		setDomain(group, v1alpha1.ConditionLagging, metav1.ConditionUnknown, v1alpha1.ReasonLagUnknown, "the group has not been measured yet")
+		settle.SetCondition(group, v1alpha1.ConditionLagging, metav1.ConditionUnknown, v1alpha1.ReasonLagUnknown, "the group has not been measured yet")
 		// The collector wakes us when it has a verdict.
-		return &halt{kind: progressing, reason: v1alpha1.ReasonProgressing, message: "waiting for the first measurement of the group"}
+		return &halt.Halt{Kind: halt.Progressing, Reason: v1alpha1.ReasonProgressing, Message: "waiting for the first measurement of the group"}
 	}
 	group.Status.State, group.Status.Type, group.Status.Members = report.State, report.Type, int32(report.Members)
 	if !report.At.IsZero() {
@@ -25,14 +27,14 @@ func setLag(group *v1alpha1.ConsumerGroup, report lag.Report, known bool, now ti
 	}
 	setLagging(group, report, now)
 	if report.Err != nil && !report.Fresh() {
-		return kafkaHalt(report.Err)
+		return halt.Kafka(report.Err)
 	}
 	return nil
 }
 
 func setLagging(group *v1alpha1.ConsumerGroup, report lag.Report, now time.Time) {
 	set := func(status metav1.ConditionStatus, reason, message string) {
-		setDomain(group, v1alpha1.ConditionLagging, status, reason, message)
+		settle.SetCondition(group, v1alpha1.ConditionLagging, status, reason, message)
 	}
 	switch verdict := report.Verdict(now); {
 	case verdict == lag.Unknown && report.Err != nil:
@@ -64,7 +66,7 @@ func stateWords(report lag.Report) string {
 
 func setLagNumbers(group *v1alpha1.ConsumerGroup, report lag.Report) {
 	lagOf := func(records int64, seconds float64) v1alpha1.Lag {
-		rounded := v1alpha1.Lag{Records: roundCount(records)}
+		rounded := v1alpha1.Lag{Records: settle.RoundCount(records)}
 		if report.Fresh() {
 			rounded.TimeSeconds = ptr(int64(math.Round(seconds)))
 		}

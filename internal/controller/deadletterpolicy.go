@@ -10,6 +10,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/deadletter"
 )
 
@@ -26,23 +28,25 @@ type DeadLetterPolicyReconciler struct {
 	base
 }
 
+var policyReady = settle.Ready{Reason: v1alpha1.ReasonReady, Message: "the schedule is in effect"}
+
 // Reconcile makes one pass. There is nothing to clean up behind a policy.
 func (r *DeadLetterPolicyReconciler) Reconcile(ctx context.Context, policy *v1alpha1.DeadLetterPolicy) (reconcile.Result, error) {
 	before := policy.DeepCopy()
 	err := r.reconcile(ctx, policy)
-	return r.settle(ctx, before, policy, 0, err)
+	return r.Settle(ctx, before, policy, policyReady, 0, err)
 }
 
 func (r *DeadLetterPolicyReconciler) reconcile(ctx context.Context, policy *v1alpha1.DeadLetterPolicy) error {
 	if policy.Spec.Suspend {
-		return suspend()
+		return halt.Suspend()
 	}
 	if err := r.sumUp(ctx, policy); err != nil {
 		return err
 	}
 	delays, err := deadletter.Schedule(policyWords(policy), laneRetention)
 	if err != nil {
-		return stall(v1alpha1.ReasonInvalidSchedule, "spec.%v", err)
+		return halt.Stall(v1alpha1.ReasonInvalidSchedule, "spec.%v", err)
 	}
 	policy.Status.Schedule = nil
 	var total time.Duration
@@ -57,7 +61,7 @@ func (r *DeadLetterPolicyReconciler) reconcile(ctx context.Context, policy *v1al
 // sumUp counts the groups that use the policy, and their dead letters.
 func (r *DeadLetterPolicyReconciler) sumUp(ctx context.Context, policy *v1alpha1.DeadLetterPolicy) error {
 	var groups v1alpha1.ConsumerGroupList
-	if err := r.client.List(ctx, &groups, client.InNamespace(policy.Namespace), client.MatchingFields{policyIndex: policy.Name}); err != nil {
+	if err := r.Client.List(ctx, &groups, client.InNamespace(policy.Namespace), client.MatchingFields{policyIndex: policy.Name}); err != nil {
 		return fmt.Errorf("listing the policy's groups: %w", err)
 	}
 	policy.Status.ConsumerGroups = int32(len(groups.Items))
@@ -76,12 +80,12 @@ func (r *DeadLetterPolicyReconciler) sumUp(ctx context.Context, policy *v1alpha1
 	}
 	switch {
 	case depth > 0:
-		setDomain(policy, v1alpha1.ConditionDeadLettersPresent, metav1.ConditionTrue, v1alpha1.ReasonDeadLetters,
+		settle.SetCondition(policy, v1alpha1.ConditionDeadLettersPresent, metav1.ConditionTrue, v1alpha1.ReasonDeadLetters,
 			"dead letters wait for somebody to look at them; see status.deadLetters of the ConsumerGroups that use this policy")
 	case known:
-		setDomain(policy, v1alpha1.ConditionDeadLettersPresent, metav1.ConditionFalse, v1alpha1.ReasonNoDeadLetters, "there are no dead letters")
+		settle.SetCondition(policy, v1alpha1.ConditionDeadLettersPresent, metav1.ConditionFalse, v1alpha1.ReasonNoDeadLetters, "there are no dead letters")
 	default:
-		setDomain(policy, v1alpha1.ConditionDeadLettersPresent, metav1.ConditionUnknown, v1alpha1.ReasonDeadLettersUnknown,
+		settle.SetCondition(policy, v1alpha1.ConditionDeadLettersPresent, metav1.ConditionUnknown, v1alpha1.ReasonDeadLettersUnknown,
 			"the dead letters of some group have not been counted yet")
 	}
 	return nil

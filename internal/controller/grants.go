@@ -5,14 +5,14 @@ import (
 	"errors"
 	"slices"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
+	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
 // granter makes the ACL bindings of a cluster follow what resources need.
 type granter struct {
-	settler
+	settle.Settler
 	ledger *ledger
 }
 
@@ -27,7 +27,7 @@ type grantResult struct {
 // is missing, then removes what neither owner nor anybody else needs any more.
 // It writes nothing where nothing differs, and asks the cluster only where
 // something seems to. Errors are halts.
-func (g granter) grant(ctx context.Context, cluster string, connection *kafka.Cluster, before, owner client.Object, want []kafka.Binding) (result grantResult, err error) {
+func (g granter) grant(ctx context.Context, cluster string, connection *kafka.Cluster, before, owner settle.Object, want []kafka.Binding) (result grantResult, err error) {
 	pledge, err := g.ledger.plan(ctx, cluster, connection, owner, want, false)
 	for pledge == nil && err == nil {
 		err = g.ledger.fetch(ctx, cluster, connection)
@@ -35,7 +35,7 @@ func (g granter) grant(ctx context.Context, cluster string, connection *kafka.Cl
 			return grantResult{disabled: true}, nil
 		}
 		if err != nil {
-			return grantResult{}, kafkaHalt(err)
+			return grantResult{}, halt.Kafka(err)
 		}
 		pledge, err = g.ledger.plan(ctx, cluster, connection, owner, want, true)
 	}
@@ -48,16 +48,16 @@ func (g granter) grant(ctx context.Context, cluster string, connection *kafka.Cl
 		if record := formatBindings(pledge.Record); !containsAll(*managedBindings(owner), record) {
 			*managedBindings(owner) = record
 		}
-		if err := g.record(ctx, before, owner); err != nil {
+		if err := g.Record(ctx, before, owner); err != nil {
 			return grantResult{}, err
 		}
 		pledge.wrote()
 	}
 	if err := connection.AddBindings(ctx, pledge.Add); err != nil {
-		return grantResult{}, kafkaHalt(err)
+		return grantResult{}, halt.Kafka(err)
 	}
 	if err := connection.RemoveBindings(ctx, pledge.Remove); err != nil {
-		return grantResult{}, kafkaHalt(err)
+		return grantResult{}, halt.Kafka(err)
 	}
 	*managedBindings(owner) = formatBindings(pledge.Keep)
 	return grantResult{added: pledge.Add}, nil
@@ -65,7 +65,7 @@ func (g granter) grant(ctx context.Context, cluster string, connection *kafka.Cl
 
 // withdraw takes back what owner was granted on topics whose owners do not
 // consent any more, and leaves its other grants as they are.
-func (g granter) withdraw(ctx context.Context, cluster string, connection *kafka.Cluster, before, owner client.Object, topics []string) error {
+func (g granter) withdraw(ctx context.Context, cluster string, connection *kafka.Cluster, before, owner settle.Object, topics []string) error {
 	recorded, err := parseBindings(*managedBindings(owner))
 	if err != nil {
 		return err

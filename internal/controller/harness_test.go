@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/test/env"
 	"github.com/weir-dev/weir/test/env/kube"
@@ -195,7 +196,7 @@ func (r *recorder) Eventf(regarding, _ runtime.Object, _, reason, action, note s
 	kind := strings.TrimPrefix(fmt.Sprintf("%T", obj), "*v1alpha1.")
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if action == settled {
+	if action == settle.Settled {
 		r.transitions = append(r.transitions, kind+" "+reason)
 		return
 	}
@@ -391,7 +392,7 @@ func (h *harness) sync(obj client.Object) {
 			return err.Error()
 		}
 		cached := obj.DeepCopyObject().(client.Object)
-		cachedErr := h.set.base.client.Get(h.Context(), key, cached)
+		cachedErr := h.set.base.Client.Get(h.Context(), key, cached)
 		if (err == nil) != (cachedErr == nil) || (err == nil && cached.GetResourceVersion() != obj.GetResourceVersion()) {
 			return fmt.Sprintf("the cache is behind on %s: live %v, cached %v", key, err, cachedErr)
 		}
@@ -420,7 +421,7 @@ func (h *harness) pass(obj client.Object) (reconcile.Result, error) {
 	}
 	uid := obj.GetUID()
 	h.sync(obj)
-	if obj.GetUID() == uid && obj.GetResourceVersion() != "" && !h.gone(obj) && !letGo(obj) {
+	if obj.GetUID() == uid && obj.GetResourceVersion() != "" && !h.gone(obj) && !settle.LetGo(obj) {
 		h.conforms(obj)
 	}
 	return result, err
@@ -444,8 +445,7 @@ func (h *harness) passUntil(obj client.Object, condition, reason string) {
 // before they show it.
 func (h *harness) passUntilReady(obj client.Object) {
 	h.Helper()
-	reason, _ := readyText(obj)
-	h.passUntil(obj, v1alpha1.ConditionReady, reason)
+	h.passUntil(obj, v1alpha1.ConditionReady, readyReason(obj))
 }
 
 // gone says whether the API server has no obj any more.
@@ -460,7 +460,7 @@ func (h *harness) gone(obj client.Object) bool {
 // kstatus reads them right.
 func (h *harness) conforms(obj client.Object) {
 	h.Helper()
-	conditions, observed := sharedOf(obj)
+	conditions, observed := obj.(settle.Object).GetConditions(), obj.(settle.Object).GetObservedGeneration()
 	if *observed != obj.GetGeneration() {
 		h.Errorf("%T: status.observedGeneration is %d, generation %d", obj, *observed, obj.GetGeneration())
 	}
@@ -496,8 +496,7 @@ func (h *harness) conforms(obj client.Object) {
 
 func (h *harness) condition(obj client.Object, kind string) metav1.Condition {
 	h.Helper()
-	conditions, _ := sharedOf(obj)
-	if found := meta.FindStatusCondition(*conditions, kind); found != nil {
+	if found := meta.FindStatusCondition(*obj.(settle.Object).GetConditions(), kind); found != nil {
 		return *found
 	}
 	return metav1.Condition{}
@@ -513,10 +512,17 @@ func (h *harness) wants(obj client.Object, kind string, status metav1.ConditionS
 	}
 }
 
+// readyReason is why obj is Ready when all is well.
+func readyReason(obj client.Object) string {
+	if _, ok := obj.(*v1alpha1.KafkaCluster); ok {
+		return v1alpha1.ReasonConnected
+	}
+	return v1alpha1.ReasonReady
+}
+
 func (h *harness) wantsReady(obj client.Object) {
 	h.Helper()
-	reason, _ := readyText(obj)
-	h.wants(obj, v1alpha1.ConditionReady, metav1.ConditionTrue, reason, "")
+	h.wants(obj, v1alpha1.ConditionReady, metav1.ConditionTrue, readyReason(obj), "")
 }
 
 func (h *harness) wantsStalled(obj client.Object, reason, message string) {

@@ -12,6 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
@@ -35,11 +37,13 @@ type KafkaClusterReconciler struct {
 	retry retryWorkers
 }
 
+var clusterReady = settle.Ready{Reason: v1alpha1.ReasonConnected, Message: "connected to the cluster"}
+
 // Reconcile makes one pass.
 func (r *KafkaClusterReconciler) Reconcile(ctx context.Context, cluster *v1alpha1.KafkaCluster) (reconcile.Result, error) {
 	before := cluster.DeepCopy()
 	err := r.reconcile(ctx, before, cluster)
-	return r.settle(ctx, before, cluster, min(r.resync, pulse), err)
+	return r.Settle(ctx, before, cluster, clusterReady, min(r.Resync, pulse), err)
 }
 
 func (r *KafkaClusterReconciler) reconcile(ctx context.Context, before, cluster *v1alpha1.KafkaCluster) error {
@@ -47,7 +51,7 @@ func (r *KafkaClusterReconciler) reconcile(ctx context.Context, before, cluster 
 		return r.finalize(ctx, before, cluster)
 	}
 	if cluster.Spec.Suspend {
-		return suspend()
+		return halt.Suspend()
 	}
 	if err := r.holdFinalizer(ctx, cluster); err != nil {
 		return err
@@ -58,14 +62,14 @@ func (r *KafkaClusterReconciler) reconcile(ctx context.Context, before, cluster 
 	}
 	description, err := connection.Describe(ctx)
 	if is := kafka.Classify(err); is != nil && is.Reason == kafka.ClusterIDMismatch {
-		return kafkaHalt(err) // status goes on to name the cluster that is meant
+		return halt.Kafka(err) // status goes on to name the cluster that is meant
 	}
 	if description.ClusterID != "" {
 		cluster.Status.ClusterID = description.ClusterID
 		cluster.Status.Brokers = int32(description.Brokers)
 	}
 	if err != nil {
-		return kafkaHalt(err)
+		return halt.Kafka(err)
 	}
 	cluster.Status.Authorizer = v1alpha1.AuthorizerDisabled
 	if description.Authorizer {
@@ -80,7 +84,7 @@ func (r *KafkaClusterReconciler) reconcile(ctx context.Context, before, cluster 
 // count sums up what Weir has on the cluster.
 func (r *KafkaClusterReconciler) count(ctx context.Context, cluster *v1alpha1.KafkaCluster) error {
 	var topics v1alpha1.TopicList
-	if err := r.client.List(ctx, &topics); err != nil {
+	if err := r.Client.List(ctx, &topics); err != nil {
 		return err
 	}
 	cluster.Status.Topics = 0
@@ -104,7 +108,7 @@ func (r *KafkaClusterReconciler) finalize(ctx context.Context, before, cluster *
 		return err
 	}
 	if len(users) > 0 && !forced(cluster) {
-		return wait(v1alpha1.ReasonInUse, "still used by %s; delete them first, or annotate this KafkaCluster with %s=true",
+		return halt.Wait(v1alpha1.ReasonInUse, "still used by %s; delete them first, or annotate this KafkaCluster with %s=true",
 			firstFew(users, 5), v1alpha1.ForceDeleteAnnotation)
 	}
 	if err := r.revokeRetryWorker(ctx, before, cluster); err != nil {
@@ -121,9 +125,9 @@ func (r *KafkaClusterReconciler) finalize(ctx context.Context, before, cluster *
 // usersOf names the resources that live on a cluster.
 func (r *KafkaClusterReconciler) usersOf(ctx context.Context, cluster string) ([]string, error) {
 	var users []string
-	err := eachOwner(ctx, r.client, func(owner client.Object) error {
+	err := eachOwner(ctx, r.Client, func(owner settle.Object) error {
 		if _, self := owner.(*v1alpha1.KafkaCluster); !self && clusterOf(owner) == cluster {
-			users = append(users, describeObject(r.client, owner))
+			users = append(users, describeObject(r.Client, owner))
 		}
 		return nil
 	})

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
@@ -242,7 +243,7 @@ func (l *ledger) book(ctx context.Context, cluster string) (*book, error) {
 		owners: map[types.UID]entry{}, needed: counts{}, recorded: counts{},
 		removing: map[kafka.Binding]*removal{},
 	}
-	err := eachOwner(ctx, l.reader, func(owner client.Object) error {
+	err := eachOwner(ctx, l.reader, func(owner settle.Object) error {
 		if clusterOf(owner) != cluster {
 			return nil
 		}

@@ -13,6 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/internal/relay/config"
 )
@@ -31,18 +33,20 @@ type OutboxRelayReconciler struct {
 	image string
 	// poll is how often a worker's state is read.
 	poll    time.Duration
-	numbers *numbers
+	numbers *settle.Numbers
 	secrets *rememberedSecrets
 }
+
+var relayReady = settle.Ready{Reason: v1alpha1.ReasonReady, Message: "publishing, or nothing to publish"}
 
 // Reconcile makes one pass.
 func (r *OutboxRelayReconciler) Reconcile(ctx context.Context, relay *v1alpha1.OutboxRelay) (reconcile.Result, error) {
 	before := relay.DeepCopy()
 	err := r.reconcile(ctx, before, relay)
-	if !r.numbers.due(before, relay, err) {
+	if !r.numbers.Due(before, relay, relayReady, err) {
 		keepRelayNumbers(before, relay)
 	}
-	return r.settle(ctx, before, relay, r.poll, err)
+	return r.Settle(ctx, before, relay, relayReady, r.poll, err)
 }
 
 func (r *OutboxRelayReconciler) reconcile(ctx context.Context, before, relay *v1alpha1.OutboxRelay) error {
@@ -50,33 +54,33 @@ func (r *OutboxRelayReconciler) reconcile(ctx context.Context, before, relay *v1
 		return r.finalize(ctx, before, relay)
 	}
 	if relay.Spec.Suspend {
-		return suspend()
+		return halt.Suspend()
 	}
 	deployment, rollErr := r.roll(ctx, before, relay)
 	if deployment == nil {
 		// The last good worker, if there is one, runs on.
 		var err error
 		if deployment, err = r.lastDeployment(ctx, relay); deployment == nil {
-			return together(rollErr, err)
+			return halt.Together(rollErr, err)
 		}
 	}
 	relay.Status.Workload = workloadStatus(deployment)
 	states, err := statesOf[config.OutboxState](ctx, r.observer, deployment)
 	if err != nil {
-		return together(rollErr, err)
+		return halt.Together(rollErr, err)
 	}
-	return soon(r.poll, weigh(relay, deployment, rollErr, judgeRelay(relay, states)))
+	return halt.Soon(r.poll, weigh(relay, deployment, rollErr, judgeRelay(relay, states)))
 }
 
 // weigh decides between why a pass could not roll the worker and what the
 // worker says. Where only the way from the operator to Kafka is troubled, and
 // the worker has the spec of now, the worker knows better.
 func weigh(relay *v1alpha1.OutboxRelay, deployment *appsv1.Deployment, rollErr, verdict error) error {
-	h, halted := asHalt(rollErr)
+	h, halted := halt.As(rollErr)
 	switch {
 	case rollErr == nil:
 		return verdict
-	case halted && (h.reason == v1alpha1.ReasonClusterNotReady || h.reason == kafka.Unreachable) && rolledGeneration(deployment) == relay.Generation:
+	case halted && (h.Reason == v1alpha1.ReasonClusterNotReady || h.Reason == kafka.Unreachable) && rolledGeneration(deployment) == relay.Generation:
 		return verdict
 	default:
 		return rollErr
@@ -94,7 +98,7 @@ func (r *OutboxRelayReconciler) roll(ctx context.Context, before, relay *v1alpha
 	// leaves the last good worker running.
 	topics, refused, err := r.resolveTopics(ctx, topicsRouted(relay), relay.Namespace, cluster.Name, toProduce)
 	if err != nil {
-		return nil, together(err, r.withdraw(ctx, cluster.Name, connection, before, relay, refused))
+		return nil, halt.Together(err, r.withdraw(ctx, cluster.Name, connection, before, relay, refused))
 	}
 	rendered, err := r.render(ctx, relay, cluster, topics)
 	if err != nil {
@@ -180,7 +184,7 @@ func (r *OutboxRelayReconciler) finalize(ctx context.Context, before, relay *v1a
 	if !controllerutil.ContainsFinalizer(relay, v1alpha1.Finalizer) {
 		return nil
 	}
-	r.numbers.forget(relay)
+	r.numbers.Forget(relay)
 	r.secrets.forget(relay)
 	return r.release(ctx, before, relay, relay.Spec.Suspend, nil)
 }

@@ -10,6 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/relay/config"
 )
 
@@ -27,7 +29,7 @@ func judgeRelay(relay *v1alpha1.OutboxRelay, states []podState[config.OutboxStat
 
 	switch {
 	case relay.Status.Workload != nil && relay.Status.Workload.Replicas == 0:
-		return wait("ScaledToZero", "spec.replicas is 0: rows wait in the table until it is raised")
+		return halt.Wait("ScaledToZero", "spec.replicas is 0: rows wait in the table until it is raised")
 	case failing != nil && failing.current && active != nil && !active.current:
 		return problemHalt(failing.state.Problem, "; the worker of the previous spec goes on publishing")
 	case active != nil && active.current:
@@ -35,13 +37,13 @@ func judgeRelay(relay *v1alpha1.OutboxRelay, states []podState[config.OutboxStat
 	case failing != nil && failing.current:
 		return problemHalt(failing.state.Problem, "")
 	case active != nil:
-		return progress("the worker is being replaced by one with the new spec; the old one goes on publishing")
+		return halt.Progress("the worker is being replaced by one with the new spec; the old one goes on publishing")
 	case len(states) == 0:
-		return progress("waiting for the worker's pod")
+		return halt.Progress("waiting for the worker's pod")
 	case states[0].err != nil:
-		return progress("waiting for the worker: %v", states[0].err)
+		return halt.Progress("waiting for the worker: %v", states[0].err)
 	default:
-		return progress("the worker is starting")
+		return halt.Progress("the worker is starting")
 	}
 }
 
@@ -66,11 +68,11 @@ var passing = []string{"DatabaseUnreachable", "KafkaUnreachable", "KafkaError", 
 // is Reconciling, what somebody has to mend is Stalled. The worker keeps
 // trying either way.
 func problemHalt(problem *config.Problem, suffix string) error {
-	kind := stalled
+	kind := halt.Stalled
 	if slices.Contains(passing, problem.Reason) {
-		kind = progressing
+		kind = halt.Progressing
 	}
-	return &halt{kind: kind, reason: reasonOf(problem), message: problem.Message + suffix}
+	return &halt.Halt{Kind: kind, Reason: reasonOf(problem), Message: problem.Message + suffix}
 }
 
 // conditionReason is what the API server accepts for the reason of a condition.
@@ -96,7 +98,7 @@ func setRelayNumbers(relay *v1alpha1.OutboxRelay, active, failing *podState[conf
 	}
 	state := source.state
 	if state.PendingRows >= 0 {
-		relay.Status.PendingRows = ptr(roundCount(state.PendingRows))
+		relay.Status.PendingRows = ptr(settle.RoundCount(state.PendingRows))
 	}
 	if state.OldestPendingSeconds >= 0 && relay.Spec.Outbox.Columns.CreatedAt != "" {
 		relay.Status.OldestPendingSeconds = ptr(int64(math.Round(state.OldestPendingSeconds)))
@@ -108,7 +110,7 @@ func setRelayNumbers(relay *v1alpha1.OutboxRelay, active, failing *podState[conf
 
 func setBacklogged(relay *v1alpha1.OutboxRelay, active, failing *podState[config.OutboxState]) {
 	set := func(status metav1.ConditionStatus, reason, format string, args ...any) {
-		setDomain(relay, v1alpha1.ConditionBacklogged, status, reason, fmt.Sprintf(format, args...))
+		settle.SetCondition(relay, v1alpha1.ConditionBacklogged, status, reason, fmt.Sprintf(format, args...))
 	}
 	switch {
 	case failing != nil && active == nil && failing.state.PendingRows > 0:
@@ -122,13 +124,4 @@ func setBacklogged(relay *v1alpha1.OutboxRelay, active, failing *podState[config
 	default:
 		set(metav1.ConditionUnknown, v1alpha1.ReasonBacklogUnknown, "no worker has told yet how many rows wait")
 	}
-}
-
-// roundCount keeps a count to 1,000 as it is, and larger ones to two digits.
-func roundCount(n int64) int64 {
-	step := int64(1)
-	for n/step >= 1000 || (step > 1 && n/step >= 100) {
-		step *= 10
-	}
-	return n / step * step
 }

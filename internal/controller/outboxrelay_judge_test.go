@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/internal/relay/config"
 )
@@ -46,54 +47,54 @@ func TestJudgeRelay(t *testing.T) {
 		"publishing beside a failing one": {pods: pods{says(true, failing("KafkaUnauthorized")), says(true, active)}},
 		"scaled to zero": {
 			replicas: ptr(int32(0)), pods: pods{says(true, active)},
-			want: wait("ScaledToZero", "spec.replicas is 0: rows wait in the table until it is raised"),
+			want: halt.Wait("ScaledToZero", "spec.replicas is 0: rows wait in the table until it is raised"),
 		},
-		"no pod":          {want: progress("waiting for the worker's pod")},
-		"starting":        {pods: pods{says(true, idle(config.Starting))}, want: progress("the worker is starting")},
-		"standing by":     {pods: pods{says(true, idle(config.Standby))}, want: progress("the worker is starting")},
-		"an unknown word": {pods: pods{says(true, idle("Dreaming"))}, want: progress("the worker is starting")},
+		"no pod":          {want: halt.Progress("waiting for the worker's pod")},
+		"starting":        {pods: pods{says(true, idle(config.Starting))}, want: halt.Progress("the worker is starting")},
+		"standing by":     {pods: pods{says(true, idle(config.Standby))}, want: halt.Progress("the worker is starting")},
+		"an unknown word": {pods: pods{says(true, idle("Dreaming"))}, want: halt.Progress("the worker is starting")},
 		"silent": {
 			pods: pods{{pod: "worker", current: true, err: errors.New("pod worker does not answer")}},
-			want: progress("waiting for the worker: pod worker does not answer"),
+			want: halt.Progress("waiting for the worker: pod worker does not answer"),
 		},
 		"handing over": {
 			pods: pods{says(true, idle(config.Standby)), says(false, active)},
-			want: progress("the worker is being replaced by one with the new spec; the old one goes on publishing"),
+			want: halt.Progress("the worker is being replaced by one with the new spec; the old one goes on publishing"),
 		},
 		"the new one cannot": {
 			pods: pods{says(true, failing("TableNotFound")), says(false, active)},
-			want: &halt{kind: stalled, reason: "TableNotFound", message: "cure it" + handover},
+			want: &halt.Halt{Kind: halt.Stalled, Reason: "TableNotFound", Message: "cure it" + handover},
 		},
 		"the new one cannot for now": {
 			pods: pods{says(true, failing("DatabaseUnreachable")), says(false, active)},
-			want: &halt{kind: progressing, reason: "DatabaseUnreachable", message: "cure it" + handover},
+			want: &halt.Halt{Kind: halt.Progressing, Reason: "DatabaseUnreachable", Message: "cure it" + handover},
 		},
 		"only the old one cannot": {
 			pods: pods{says(true, active), says(false, failing("TableNotFound"))},
 		},
 		"the old one cannot, the new one is starting": {
 			pods: pods{says(true, idle(config.Starting)), says(false, failing("TableNotFound"))},
-			want: progress("the worker is starting"),
+			want: halt.Progress("the worker is starting"),
 		},
 		"refused": {
 			pods: pods{says(true, failing("PrivilegeMissing"))},
-			want: &halt{kind: stalled, reason: "PrivilegeMissing", message: "cure it"},
+			want: &halt.Halt{Kind: halt.Stalled, Reason: "PrivilegeMissing", Message: "cure it"},
 		},
 		"an outage": {
 			pods: pods{says(true, failing("KafkaUnreachable"))},
-			want: &halt{kind: progressing, reason: "KafkaUnreachable", message: "cure it"},
+			want: &halt.Halt{Kind: halt.Progressing, Reason: "KafkaUnreachable", Message: "cure it"},
 		},
 		"too few replicas in sync": {
 			pods: pods{says(true, failing("NotAcknowledged"))},
-			want: &halt{kind: progressing, reason: "NotAcknowledged", message: "cure it"},
+			want: &halt.Halt{Kind: halt.Progressing, Reason: "NotAcknowledged", Message: "cure it"},
 		},
 		"a reason that the API server would refuse": {
 			pods: pods{says(true, failing("no such thing!"))},
-			want: &halt{kind: stalled, reason: "WorkerFailing", message: "cure it"},
+			want: &halt.Halt{Kind: halt.Stalled, Reason: "WorkerFailing", Message: "cure it"},
 		},
 		"failing without a word": {
 			pods: pods{says(true, config.OutboxState{Phase: config.Failing})},
-			want: progress("the worker is starting"),
+			want: halt.Progress("the worker is starting"),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -101,7 +102,7 @@ func TestJudgeRelay(t *testing.T) {
 			relay := &v1alpha1.OutboxRelay{}
 			relay.Status.Workload = &v1alpha1.WorkloadStatus{Replicas: defaulted(test.replicas, 1)}
 			got := judgeRelay(relay, test.pods)
-			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(halt{})); diff != "" {
+			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(halt.Halt{})); diff != "" {
 				t.Errorf("verdict (-want +got):\n%s", diff)
 			}
 		})
@@ -186,10 +187,10 @@ func TestRelayNumbers(t *testing.T) {
 // as it has the spec of now.
 func TestWeigh(t *testing.T) {
 	t.Parallel()
-	verdict := progress("the worker's word")
-	unreachable := kafkaHalt(&kafka.Error{Class: kafka.Transient, Reason: kafka.Unreachable, Message: "no broker answers"})
-	notReady := wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster is not ready")
-	broken := wait(v1alpha1.ReasonTopicNotFound, "no Topic")
+	verdict := halt.Progress("the worker's word")
+	unreachable := halt.Kafka(&kafka.Error{Class: kafka.Transient, Reason: kafka.Unreachable, Message: "no broker answers"})
+	notReady := halt.Wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster is not ready")
+	broken := halt.Wait(v1alpha1.ReasonTopicNotFound, "no Topic")
 	api := errors.New("the API server is away")
 	for name, test := range map[string]struct {
 		rolled  int64
@@ -217,14 +218,5 @@ func TestWeigh(t *testing.T) {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
 		})
-	}
-}
-
-func TestRoundCount(t *testing.T) {
-	t.Parallel()
-	for n, want := range map[int64]int64{0: 0, 7: 7, 999: 999, 1000: 1000, 1049: 1000, 1999: 1900, 12345: 12000, 999999: 990000, 1<<62 + 1: 4600000000000000000} {
-		if got := roundCount(n); got != want {
-			t.Errorf("roundCount(%d) = %d, want %d", n, got, want)
-		}
 	}
 }

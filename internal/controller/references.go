@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
 )
 
 // topicRefIndex indexes OutboxRelays and ConsumerGroups by the Topics that
@@ -47,21 +48,21 @@ func (b base) resolveTopics(ctx context.Context, references []reference, namespa
 	var errs []error
 	for _, ref := range references {
 		topic, err := b.resolveTopic(ctx, ref, namespace, cluster, use)
-		if h, ok := asHalt(err); ok && h.reason == v1alpha1.ReasonNotAllowed {
+		if h, ok := halt.As(err); ok && h.Reason == v1alpha1.ReasonNotAllowed {
 			refused = append(refused, topic.Status.TopicName)
 		}
 		topics = append(topics, topic)
 		errs = append(errs, err)
 	}
-	return topics, refused, together(errs...)
+	return topics, refused, halt.Together(errs...)
 }
 
 func (b base) resolveTopic(ctx context.Context, ref reference, namespace, cluster string, use topicUse) (*v1alpha1.Topic, error) {
 	key := topicKey(ref.TopicReference, namespace)
 	var topic v1alpha1.Topic
-	err := b.client.Get(ctx, key, &topic)
+	err := b.Client.Get(ctx, key, &topic)
 	if apierrors.IsNotFound(err) {
-		return nil, wait(v1alpha1.ReasonTopicNotFound, "%s: Topic %s does not exist; create it, or correct the reference", ref.field, key)
+		return nil, halt.Wait(v1alpha1.ReasonTopicNotFound, "%s: Topic %s does not exist; create it, or correct the reference", ref.field, key)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading Topic %s: %w", key, err)
@@ -70,10 +71,10 @@ func (b base) resolveTopic(ctx context.Context, ref reference, namespace, cluste
 		return &topic, err
 	}
 	if topic.Status.Partitions == 0 {
-		return &topic, wait(v1alpha1.ReasonTopicNotReady, "%s: Topic %s does not exist in Kafka yet; see its conditions", ref.field, key)
+		return &topic, halt.Wait(v1alpha1.ReasonTopicNotReady, "%s: Topic %s does not exist in Kafka yet; see its conditions", ref.field, key)
 	}
 	if topic.Status.Cluster != cluster {
-		return &topic, stall(v1alpha1.ReasonTopicNotFound, "%s: Topic %s is on KafkaCluster %q, and this resource on %q; set spec.clusterRef to the same",
+		return &topic, halt.Stall(v1alpha1.ReasonTopicNotFound, "%s: Topic %s is on KafkaCluster %q, and this resource on %q; set spec.clusterRef to the same",
 			ref.field, key, topic.Status.Cluster, cluster)
 	}
 	return &topic, nil
@@ -89,12 +90,12 @@ func (b base) consents(ctx context.Context, topic *v1alpha1.Topic, namespace, fi
 	case v1alpha1.FromAll:
 		return nil
 	case v1alpha1.FromSelector:
-		ok, err := namespaceMatches(ctx, b.client, namespace, rule.Selector)
+		ok, err := namespaceMatches(ctx, b.Client, namespace, rule.Selector)
 		if err != nil || ok {
 			return err
 		}
 	}
-	return stall(v1alpha1.ReasonNotAllowed,
+	return halt.Stall(v1alpha1.ReasonNotAllowed,
 		"%s: Topic %s does not admit namespace %q; its owner has to allow it in spec.%s.namespaces",
 		field, client.ObjectKeyFromObject(topic), namespace, use.field)
 }

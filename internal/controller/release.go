@@ -8,6 +8,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
@@ -16,7 +18,7 @@ import (
 // what the kind needs besides. Nothing in Kafka is touched where keep is set (a
 // suspended resource), where the resource was never on a cluster, where its
 // KafkaCluster is gone, and where the force annotation says so. Errors are halts.
-func (b base) release(ctx context.Context, before, obj client.Object, keep bool, clean func(*v1alpha1.KafkaCluster, *kafka.Cluster) error) error {
+func (b base) release(ctx context.Context, before, obj settle.Object, keep bool, clean func(*v1alpha1.KafkaCluster, *kafka.Cluster) error) error {
 	name := clusterOf(obj)
 	if name != "" && !keep && !forced(obj) {
 		if err := b.cleanUp(ctx, name, before, obj, clean); err != nil {
@@ -27,9 +29,9 @@ func (b base) release(ctx context.Context, before, obj client.Object, keep bool,
 	return b.dropFinalizer(ctx, obj)
 }
 
-func (b base) cleanUp(ctx context.Context, name string, before, obj client.Object, clean func(*v1alpha1.KafkaCluster, *kafka.Cluster) error) error {
+func (b base) cleanUp(ctx context.Context, name string, before, obj settle.Object, clean func(*v1alpha1.KafkaCluster, *kafka.Cluster) error) error {
 	var cluster v1alpha1.KafkaCluster
-	err := b.client.Get(ctx, client.ObjectKey{Name: name}, &cluster)
+	err := b.Client.Get(ctx, client.ObjectKey{Name: name}, &cluster)
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -37,7 +39,7 @@ func (b base) cleanUp(ctx context.Context, name string, before, obj client.Objec
 		return err
 	}
 	if cluster.Status.ObservedGeneration != cluster.Generation {
-		return wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q has not been looked at yet", name)
+		return halt.Wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q has not been looked at yet", name)
 	}
 	connection, err := b.clusters.behind(ctx, &cluster)
 	if err != nil {
@@ -53,11 +55,11 @@ func (b base) cleanUp(ctx context.Context, name string, before, obj client.Objec
 }
 
 // revoke takes back everything that obj was granted.
-func (b base) revoke(ctx context.Context, cluster string, connection *kafka.Cluster, before, obj client.Object) error {
+func (b base) revoke(ctx context.Context, cluster string, connection *kafka.Cluster, before, obj settle.Object) error {
 	granted, err := b.grant(ctx, cluster, connection, before, obj, nil)
 	if err == nil && !granted.disabled && len(*managedBindings(obj)) > 0 {
 		// Somebody else needs them too and has not recorded them yet.
-		return soon(conflictRetry, progress("another resource is taking over ACL bindings of this one"))
+		return halt.Soon(settle.ConflictRetry, halt.Progress("another resource is taking over ACL bindings of this one"))
 	}
 	return err
 }
@@ -68,21 +70,21 @@ func forced(obj client.Object) bool {
 
 // orForce adds to a halt what lets a resource go without the clean-up.
 func orForce(err error) error {
-	if h, ok := asHalt(err); ok && h.kind != progressing {
-		h.message += "; the resource goes when this is over, or at once with the annotation " + v1alpha1.ForceDeleteAnnotation + "=true"
+	if h, ok := halt.As(err); ok && h.Kind != halt.Progressing {
+		h.Message += "; the resource goes when this is over, or at once with the annotation " + v1alpha1.ForceDeleteAnnotation + "=true"
 	}
 	return err
 }
 
 // tellGrants emits an event where somebody else had removed bindings of ours.
-func (b base) tellGrants(before, obj client.Object, granted grantResult) {
-	if !wasReady(before) {
+func (b base) tellGrants(before, obj settle.Object, granted grantResult) {
+	if !settle.WasReady(before) {
 		return
 	}
 	recorded := *managedBindings(before)
 	for _, binding := range granted.added {
 		if slices.Contains(recorded, binding.String()) {
-			b.event(obj, "DriftCorrected", "Grant", "somebody else removed an ACL binding; put right: %s", binding)
+			b.Event(obj, "DriftCorrected", "Grant", "somebody else removed an ACL binding; put right: %s", binding)
 		}
 	}
 }

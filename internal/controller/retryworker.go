@@ -15,6 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/deadletter"
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/internal/relay/config"
@@ -46,12 +48,12 @@ func (r *KafkaClusterReconciler) ensureRetryWorker(ctx context.Context, before, 
 		return r.removeRetryWorker(ctx, cluster)
 	}
 	err = r.runRetryWorker(ctx, cluster, groups)
-	h, halted := asHalt(err)
+	h, halted := halt.As(err)
 	switch {
 	case err == nil:
-		setDomain(cluster, v1alpha1.ConditionRetryWorkerReady, metav1.ConditionTrue, v1alpha1.ReasonReady, "moving failed records, or nothing to move")
+		settle.SetCondition(cluster, v1alpha1.ConditionRetryWorkerReady, metav1.ConditionTrue, v1alpha1.ReasonReady, "moving failed records, or nothing to move")
 	case halted:
-		setDomain(cluster, v1alpha1.ConditionRetryWorkerReady, metav1.ConditionFalse, h.reason, h.message)
+		settle.SetCondition(cluster, v1alpha1.ConditionRetryWorkerReady, metav1.ConditionFalse, h.Reason, h.Message)
 	default:
 		return err
 	}
@@ -100,22 +102,22 @@ func judgeRetryWorker(states []podState[config.RetryState]) error {
 	for _, one := range states {
 		switch {
 		case one.state != nil && one.state.Problem != nil:
-			return wait(reasonOf(one.state.Problem), "%s", one.state.Problem.Message)
+			return halt.Wait(reasonOf(one.state.Problem), "%s", one.state.Problem.Message)
 		case one.err != nil:
-			return wait(v1alpha1.ReasonProgressing, "%v", one.err)
+			return halt.Wait(v1alpha1.ReasonProgressing, "%v", one.err)
 		}
 	}
 	if len(states) > 0 {
-		return wait(v1alpha1.ReasonProgressing, "the worker is starting")
+		return halt.Wait(v1alpha1.ReasonProgressing, "the worker is starting")
 	}
-	return wait(v1alpha1.ReasonProgressing, "waiting for the worker's pod")
+	return halt.Wait(v1alpha1.ReasonProgressing, "waiting for the worker's pod")
 }
 
 // retryGroups are the groups of a cluster whose failed records the worker
 // moves, ordered by group ID.
 func (r *KafkaClusterReconciler) retryGroups(ctx context.Context, cluster *v1alpha1.KafkaCluster) ([]config.RetryGroup, error) {
 	var all v1alpha1.ConsumerGroupList
-	if err := r.client.List(ctx, &all); err != nil {
+	if err := r.Client.List(ctx, &all); err != nil {
 		return nil, fmt.Errorf("listing consumer groups: %w", err)
 	}
 	previous, err := r.previousGroups(ctx, cluster)
@@ -130,14 +132,14 @@ func (r *KafkaClusterReconciler) retryGroups(ctx context.Context, cluster *v1alp
 			continue
 		}
 		var policy v1alpha1.DeadLetterPolicy
-		err := r.client.Get(ctx, client.ObjectKey{Namespace: group.Namespace, Name: ref.Name}, &policy)
+		err := r.Client.Get(ctx, client.ObjectKey{Namespace: group.Namespace, Name: ref.Name}, &policy)
 		if client.IgnoreNotFound(err) != nil {
 			return nil, err
 		}
 		told, had := previous[group.Status.GroupID]
 		// A policy that is gone, suspended, refused or not looked at yet leaves
 		// it at what the worker has been told last.
-		if err == nil && wasReady(&policy) {
+		if err == nil && settle.WasReady(&policy) {
 			told, had = retryGroup(group, &policy, told.Waits), true
 		}
 		if had {
@@ -151,7 +153,7 @@ func (r *KafkaClusterReconciler) retryGroups(ctx context.Context, cluster *v1alp
 // previousGroups is what the worker has been told last, keyed by group ID.
 func (r *KafkaClusterReconciler) previousGroups(ctx context.Context, cluster *v1alpha1.KafkaCluster) (map[string]config.RetryGroup, error) {
 	var files corev1.ConfigMap
-	err := r.client.Get(ctx, client.ObjectKey{Namespace: r.clusters.namespace, Name: retryWorkerName(cluster.Name)}, &files)
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: r.clusters.namespace, Name: retryWorkerName(cluster.Name)}, &files)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}

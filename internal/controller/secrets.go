@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
@@ -26,7 +27,7 @@ func readSecret(ctx context.Context, secrets client.Reader, namespace, name, fie
 	var secret corev1.Secret
 	err := secrets.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &secret)
 	if apierrors.IsNotFound(err) {
-		return nil, soon(secretRetry, wait(v1alpha1.ReasonSecretNotFound,
+		return nil, halt.Soon(secretRetry, halt.Wait(v1alpha1.ReasonSecretNotFound,
 			"%s: Secret %s/%s does not exist; create it: kubectl -n %s create secret generic %s%s",
 			field, namespace, name, namespace, name, literals(keys)))
 	}
@@ -37,7 +38,7 @@ func readSecret(ctx context.Context, secrets client.Reader, namespace, name, fie
 	for _, key := range keys {
 		value := kafka.SecretText(secret.Data[key])
 		if value == "" {
-			return nil, soon(secretRetry, stall(v1alpha1.ReasonSecretInvalid,
+			return nil, halt.Soon(secretRetry, halt.Stall(v1alpha1.ReasonSecretInvalid,
 				"%s: Secret %s/%s has no value under the key %q", field, namespace, name, key))
 		}
 		values[key] = value

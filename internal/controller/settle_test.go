@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -17,6 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
@@ -48,51 +48,51 @@ func TestSettle(t *testing.T) {
 			returned:   broken,
 		},
 		"a transient error of Kafka is tried again": {
-			err:        kafkaHalt(unreachable),
+			err:        halt.Kafka(unreachable),
 			conditions: with("Reconciling", ready(metav1.ConditionFalse, "Unreachable", "no broker answers")),
 			returned:   unreachable,
 		},
 		"what Kafka refuses stalls": {
-			err:        kafkaHalt(&kafka.Error{Class: kafka.Rejected, Reason: kafka.InvalidConfig, Message: "bad value"}),
+			err:        halt.Kafka(&kafka.Error{Class: kafka.Rejected, Reason: kafka.InvalidConfig, Message: "bad value"}),
 			conditions: with("Stalled", ready(metav1.ConditionFalse, "InvalidConfig", "bad value")),
 			result:     reconcile.Result{RequeueAfter: resync},
 		},
 		"what we refuse stalls": {
-			err:        stall("Conflict", "belongs to %s", "another"),
+			err:        halt.Stall("Conflict", "belongs to %s", "another"),
 			conditions: with("Stalled", ready(metav1.ConditionFalse, "Conflict", "belongs to another")),
 			result:     reconcile.Result{RequeueAfter: resync},
 		},
 		"waiting is neither": {
-			err:        wait("TopicNotFound", "no Topic"),
+			err:        halt.Wait("TopicNotFound", "no Topic"),
 			conditions: []metav1.Condition{ready(metav1.ConditionFalse, "TopicNotFound", "no Topic")},
 			result:     reconcile.Result{RequeueAfter: resync},
 		},
 		"waiting for what nothing watches": {
-			err:        soon(time.Second, wait("SecretNotFound", "no Secret")),
+			err:        halt.Soon(time.Second, halt.Wait("SecretNotFound", "no Secret")),
 			conditions: []metav1.Condition{ready(metav1.ConditionFalse, "SecretNotFound", "no Secret")},
 			result:     reconcile.Result{RequeueAfter: time.Second},
 		},
 		"progressing": {
-			err:        progress("the worker is starting"),
+			err:        halt.Progress("the worker is starting"),
 			conditions: with("Reconciling", ready(metav1.ConditionFalse, "Progressing", "the worker is starting")),
 			result:     reconcile.Result{RequeueAfter: every},
 		},
 		"suspended": {
-			err:        suspend(),
+			err:        halt.Suspend(),
 			conditions: []metav1.Condition{ready(metav1.ConditionUnknown, "Suspended", "spec.suspend is true; nothing is touched")},
 		},
 		"a newer version of the object": {
 			err:    fmt.Errorf("recording in status: %w", conflict),
-			result: reconcile.Result{RequeueAfter: conflictRetry},
+			result: reconcile.Result{RequeueAfter: settle.ConflictRetry},
 		},
 		"several, of which one may pass": {
-			err: together(stall("InvalidConfig", "bad value"), nil, kafkaHalt(unreachable), wait("TopicNotFound", "no Topic")),
+			err: halt.Together(halt.Stall("InvalidConfig", "bad value"), nil, halt.Kafka(unreachable), halt.Wait("TopicNotFound", "no Topic")),
 			conditions: with("Reconciling", ready(metav1.ConditionFalse, "Unreachable",
 				"no broker answers; bad value; no Topic")),
 			returned: unreachable,
 		},
 		"several, of which one is refused": {
-			err:        together(wait("TopicNotFound", "no Topic"), stall("NotAllowed", "no consent"), stall("NotAllowed", "no consent")),
+			err:        halt.Together(halt.Wait("TopicNotFound", "no Topic"), halt.Stall("NotAllowed", "no consent"), halt.Stall("NotAllowed", "no consent")),
 			conditions: with("Stalled", ready(metav1.ConditionFalse, "NotAllowed", "no consent; no Topic")),
 			result:     reconcile.Result{RequeueAfter: resync},
 		},
@@ -107,8 +107,8 @@ func TestSettle(t *testing.T) {
 			h := newHarness(t)
 			topic := h.topic("orders")
 			before := topic.DeepCopy()
-			s := settler{client: h.parts.client, events: new(recorder), resync: resync}
-			result, err := s.settle(t.Context(), before, topic, every, test.err)
+			s := settle.Settler{Client: h.parts.client, Events: new(recorder), Resync: resync}
+			result, err := s.Settle(t.Context(), before, topic, topicReady, every, test.err)
 			if diff := cmp.Diff(test.result, result); diff != "" {
 				t.Errorf("result (-want +got):\n%s", diff)
 			}
@@ -136,10 +136,10 @@ func TestSettleMeetsANewerVersion(t *testing.T) {
 	topic := h.topic("orders")
 	stale := topic.DeepCopy()
 	h.update(topic, func() { topic.Labels = map[string]string{"team": "shop"} })
-	s := settler{client: h.parts.client, events: new(recorder), resync: time.Minute}
-	result, err := s.settle(t.Context(), stale.DeepCopy(), stale, 0, nil)
-	if err != nil || result.RequeueAfter != conflictRetry {
-		t.Errorf("settle returned %v, %v; want to come back after %s", result, err, conflictRetry)
+	s := settle.Settler{Client: h.parts.client, Events: new(recorder), Resync: time.Minute}
+	result, err := s.Settle(t.Context(), stale.DeepCopy(), stale, topicReady, 0, nil)
+	if err != nil || result.RequeueAfter != settle.ConflictRetry {
+		t.Errorf("settle returned %v, %v; want to come back after %s", result, err, settle.ConflictRetry)
 	}
 	h.must(h.live.Get(t.Context(), keyOf(topic), topic))
 	if len(topic.Status.Conditions) > 0 {
@@ -153,8 +153,8 @@ func TestSettleCannotWrite(t *testing.T) {
 	topic := h.topic("orders")
 	away := errors.New("the API server is away")
 	defer h.api.breaking(func(*http.Request) error { return away })()
-	s := settler{client: h.parts.client, events: new(recorder), resync: time.Minute}
-	if _, err := s.settle(t.Context(), topic.DeepCopy(), topic, 0, suspend()); !errors.Is(err, away) {
+	s := settle.Settler{Client: h.parts.client, Events: new(recorder), Resync: time.Minute}
+	if _, err := s.Settle(t.Context(), topic.DeepCopy(), topic, topicReady, 0, halt.Suspend()); !errors.Is(err, away) {
 		t.Errorf("settle returned %v, want %v", err, away)
 	}
 }
@@ -171,23 +171,4 @@ func TestSettleLeavesWhatIsLetGo(t *testing.T) {
 	}
 	topic.Finalizers = nil
 	h.must(h.live.Update(t.Context(), topic))
-}
-
-func TestFit(t *testing.T) {
-	t.Parallel()
-	for name, test := range map[string]struct{ message, want string }{
-		"short":             {"a b", "a b"},
-		"lines":             {"a\n\tb ", "a b"},
-		"long":              {strings.Repeat("x", 5000), strings.Repeat("x", 4093) + "…"},
-		"cut in a letter":   {strings.Repeat("x", 4092) + "ééé", strings.Repeat("x", 4092) + "…"},
-		"as long as it may": {strings.Repeat("x", 4096), strings.Repeat("x", 4096)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			got := fit(test.message)
-			if got != test.want || len(got) > 4096 || !utf8.ValidString(got) {
-				t.Errorf("fit makes %d bytes that end in %q of it", len(got), got[max(0, len(got)-10):])
-			}
-		})
-	}
 }

@@ -30,6 +30,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/settle"
 )
 
 // Options are the settings of the operator.
@@ -126,7 +127,7 @@ func newSet(p parts, options Options) *set {
 	c := p.client
 	shared := base{
 		granter: granter{
-			settler: settler{client: c, events: p.events, resync: options.Resync},
+			Settler: settle.Settler{Client: c, Events: p.events, Resync: options.Resync},
 			ledger:  newLedger(c, options.Resync),
 		},
 		clusters: newClusters(c, p.live, options.Namespace),
@@ -145,11 +146,11 @@ func newSet(p parts, options Options) *set {
 		relay: &OutboxRelayReconciler{
 			base: shared, children: kids, observer: look,
 			image: options.Image, poll: options.PollInterval,
-			numbers: newNumbers(options.StatusInterval), secrets: newRememberedSecrets(options.Resync),
+			numbers: settle.NewNumbers(options.StatusInterval), secrets: newRememberedSecrets(options.Resync),
 		},
 		group: &ConsumerGroupReconciler{
 			base: shared, collectors: lags, alerts: alerts{children: kids, kind: kind},
-			interval: options.StatusInterval, numbers: newNumbers(options.StatusInterval),
+			interval: options.StatusInterval, numbers: settle.NewNumbers(options.StatusInterval),
 		},
 		policy:  &DeadLetterPolicyReconciler{base: shared},
 		sweeper: newSweeper(shared),
@@ -232,14 +233,14 @@ var (
 	}
 	// becameReady passes a KafkaCluster that others may have waited for.
 	becameReady = updates(func(before, now *v1alpha1.KafkaCluster) bool {
-		return (!wasReady(before) && wasReady(now)) || !maps.Equal(before.Annotations, now.Annotations)
+		return (!settle.WasReady(before) && settle.WasReady(now)) || !maps.Equal(before.Annotations, now.Annotations)
 	})
 	topicChanged = updates(func(before, now *v1alpha1.Topic) bool {
 		return before.Generation != now.Generation || before.Status.TopicID != now.Status.TopicID ||
 			before.Status.Partitions != now.Status.Partitions || before.Status.TopicName != now.Status.TopicName
 	})
 	scheduleChanged = updates(func(before, now *v1alpha1.DeadLetterPolicy) bool {
-		return before.Generation != now.Generation || wasReady(before) != wasReady(now) ||
+		return before.Generation != now.Generation || settle.WasReady(before) != settle.WasReady(now) ||
 			!equality.Semantic.DeepEqual(before.Status.Schedule, now.Status.Schedule)
 	})
 	laneChanged = updates(func(before, now *v1alpha1.ConsumerGroup) bool {

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
@@ -33,8 +34,8 @@ func newSweeper(b base) *Sweeper {
 
 // Reconcile makes one sweep of a cluster.
 func (s *Sweeper) Reconcile(ctx context.Context, cluster *v1alpha1.KafkaCluster) (reconcile.Result, error) {
-	again := reconcile.Result{RequeueAfter: s.resync}
-	if cluster.Spec.Suspend || !cluster.DeletionTimestamp.IsZero() || !isReady(cluster) {
+	again := reconcile.Result{RequeueAfter: s.Resync}
+	if cluster.Spec.Suspend || !cluster.DeletionTimestamp.IsZero() || !settle.IsReady(cluster) {
 		return again, nil
 	}
 	connection, err := s.clusters.connect(ctx, cluster)
@@ -61,8 +62,8 @@ func (s *Sweeper) drifted(ctx context.Context, cluster *v1alpha1.KafkaCluster, c
 	enforced := err == nil
 	var owners []client.Object
 	var names []string
-	err = eachOwner(ctx, s.client, func(owner client.Object) error {
-		if clusterOf(owner) != cluster.Name || !wasReady(owner) || !owner.GetDeletionTimestamp().IsZero() {
+	err = eachOwner(ctx, s.Client, func(owner settle.Object) error {
+		if clusterOf(owner) != cluster.Name || !settle.WasReady(owner) || !owner.GetDeletionTimestamp().IsZero() {
 			return nil
 		}
 		owners = append(owners, owner)

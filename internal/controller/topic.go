@@ -13,6 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
@@ -24,11 +26,13 @@ type TopicReconciler struct {
 	base
 }
 
+var topicReady = settle.Ready{Reason: v1alpha1.ReasonReady, Message: "the topic and its grants are as declared"}
+
 // Reconcile makes one pass.
 func (r *TopicReconciler) Reconcile(ctx context.Context, topic *v1alpha1.Topic) (reconcile.Result, error) {
 	before := topic.DeepCopy()
 	err := r.reconcile(ctx, before, topic)
-	return r.settle(ctx, before, topic, 0, err) // the sweep finds drift
+	return r.Settle(ctx, before, topic, topicReady, 0, err) // the sweep finds drift
 }
 
 func (r *TopicReconciler) reconcile(ctx context.Context, before, topic *v1alpha1.Topic) error {
@@ -36,7 +40,7 @@ func (r *TopicReconciler) reconcile(ctx context.Context, before, topic *v1alpha1
 		return r.finalize(ctx, before, topic)
 	}
 	if topic.Spec.Suspend {
-		return suspend()
+		return halt.Suspend()
 	}
 	cluster, connection, err := r.clusters.of(ctx, topic.Namespace, topic.Status.Cluster, topic.Spec.ClusterRef)
 	if err != nil {
@@ -57,7 +61,7 @@ func (r *TopicReconciler) reconcile(ctx context.Context, before, topic *v1alpha1
 	}
 	// Grants do not depend on the topic: one part that is refused does not
 	// keep the other from being applied.
-	return together(
+	return halt.Together(
 		r.ensure(ctx, before, topic, connection, topicSpec(cluster, topic, name)),
 		r.access(ctx, before, topic, connection, name),
 	)
@@ -69,12 +73,12 @@ func (r *TopicReconciler) ensure(ctx context.Context, before, topic *v1alpha1.To
 	r.tell(before, topic, found)
 	observe(topic, found.After)
 	topic.Status.SetConfig = convertValues[v1alpha1.ConfigValue](found.Set)
-	if contest := contested(spec.Name, found, r.resync); contest != nil {
-		setDomain(topic, v1alpha1.ConditionDrifted, metav1.ConditionTrue, v1alpha1.ReasonContested, contest.Error())
+	if contest := contested(spec.Name, found, r.Resync); contest != nil {
+		settle.SetCondition(topic, v1alpha1.ConditionDrifted, metav1.ConditionTrue, v1alpha1.ReasonContested, contest.Error())
 	} else {
 		meta.RemoveStatusCondition(&topic.Status.Conditions, v1alpha1.ConditionDrifted)
 	}
-	return ensuredHalt(spec.Name, found, err, r.resync)
+	return ensuredHalt(spec.Name, found, err, r.Resync)
 }
 
 // own records that the resource is about to act on a cluster under a name,
@@ -84,7 +88,7 @@ func (r *TopicReconciler) own(ctx context.Context, before, topic *v1alpha1.Topic
 		return nil
 	}
 	topic.Status.Cluster, topic.Status.TopicName = cluster, name
-	return r.record(ctx, before, topic)
+	return r.Record(ctx, before, topic)
 }
 
 // access makes the grants of spec.access.
@@ -96,11 +100,11 @@ func (r *TopicReconciler) access(ctx context.Context, before, topic *v1alpha1.To
 	}
 	topic.Status.Bindings = int32(len(want))
 	if granted.disabled {
-		setDomain(topic, v1alpha1.ConditionAccessEnforced, metav1.ConditionFalse, v1alpha1.ReasonAuthorizerDisabled,
+		settle.SetCondition(topic, v1alpha1.ConditionAccessEnforced, metav1.ConditionFalse, v1alpha1.ReasonAuthorizerDisabled,
 			"the cluster has no authorizer, so that anybody may do anything; set authorizer.class.name on the brokers")
 		return nil
 	}
-	setDomain(topic, v1alpha1.ConditionAccessEnforced, metav1.ConditionTrue, v1alpha1.ReasonEnforced, "the grants are in the cluster's ACLs")
+	settle.SetCondition(topic, v1alpha1.ConditionAccessEnforced, metav1.ConditionTrue, v1alpha1.ReasonEnforced, "the grants are in the cluster's ACLs")
 	r.tellGrants(before, topic, granted)
 	return nil
 }
@@ -108,10 +112,10 @@ func (r *TopicReconciler) access(ctx context.Context, before, topic *v1alpha1.To
 // tell emits the events of a pass over the topic.
 func (r *TopicReconciler) tell(before, topic *v1alpha1.Topic, found kafka.Ensured) {
 	switch known := before.Status.TopicID; {
-	case known == "" && found.Before.Exists && !isProgressing(before):
-		r.event(topic, "TopicAdopted", "Adopt", "topic %s existed already and is managed from now on", topic.Status.TopicName)
+	case known == "" && found.Before.Exists && !settle.IsProgressing(before):
+		r.Event(topic, "TopicAdopted", "Adopt", "topic %s existed already and is managed from now on", topic.Status.TopicName)
 	case known != "" && found.After.Exists && found.After.ID != known:
-		r.event(topic, "TopicRecreated", "Apply", "topic %s was deleted by somebody else and is a new one; its records are gone", topic.Status.TopicName)
+		r.Event(topic, "TopicRecreated", "Apply", "topic %s was deleted by somebody else and is a new one; its records are gone", topic.Status.TopicName)
 	}
 	if len(found.Changes) == 0 {
 		return
@@ -119,11 +123,11 @@ func (r *TopicReconciler) tell(before, topic *v1alpha1.Topic, found kafka.Ensure
 	words := changeWords(found.Changes)
 	switch {
 	case found.Changes[0].Kind == kafka.CreateTopic:
-		r.event(topic, "TopicCreated", "Create", "%s", words)
-	case wasReady(before):
-		r.event(topic, "DriftCorrected", "Apply", "somebody else changed topic %s; put right: %s", topic.Status.TopicName, words)
+		r.Event(topic, "TopicCreated", "Create", "%s", words)
+	case settle.WasReady(before):
+		r.Event(topic, "DriftCorrected", "Apply", "somebody else changed topic %s; put right: %s", topic.Status.TopicName, words)
 	default:
-		r.event(topic, "TopicChanged", "Apply", "%s", words)
+		r.Event(topic, "TopicChanged", "Apply", "%s", words)
 	}
 }
 
@@ -152,7 +156,7 @@ func (r *TopicReconciler) finalize(ctx context.Context, before, topic *v1alpha1.
 			return err
 		}
 		if len(users) > 0 {
-			return wait(v1alpha1.ReasonInUse, "deletionPolicy is Delete and the topic is still used by %s", firstFew(users, 5))
+			return halt.Wait(v1alpha1.ReasonInUse, "deletionPolicy is Delete and the topic is still used by %s", firstFew(users, 5))
 		}
 	}
 	return r.release(ctx, before, topic, topic.Spec.Suspend, func(cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster) error {
@@ -161,16 +165,16 @@ func (r *TopicReconciler) finalize(ctx context.Context, before, topic *v1alpha1.
 		}
 		// A loser of a conflict deletes nothing.
 		err := r.claimTopic(ctx, topic, cluster, topic.Status.TopicName)
-		if h, ok := asHalt(err); ok && h.reason == v1alpha1.ReasonConflict {
+		if h, ok := halt.As(err); ok && h.Reason == v1alpha1.ReasonConflict {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
 		if err := connection.DeleteTopic(ctx, topic.Status.TopicName); err != nil {
-			return kafkaHalt(err)
+			return halt.Kafka(err)
 		}
-		r.event(topic, "TopicDeleted", "Delete", "topic %s and its records are deleted, as deletionPolicy says", topic.Status.TopicName)
+		r.Event(topic, "TopicDeleted", "Delete", "topic %s and its records are deleted, as deletionPolicy says", topic.Status.TopicName)
 		return nil
 	})
 }
@@ -180,15 +184,15 @@ func (r *TopicReconciler) usersOf(ctx context.Context, topic *v1alpha1.Topic) ([
 	key := client.MatchingFields{topicRefIndex: client.ObjectKeyFromObject(topic).String()}
 	var groups v1alpha1.ConsumerGroupList
 	var relays v1alpha1.OutboxRelayList
-	if err := errors.Join(r.client.List(ctx, &groups, key), r.client.List(ctx, &relays, key)); err != nil {
+	if err := errors.Join(r.Client.List(ctx, &groups, key), r.Client.List(ctx, &relays, key)); err != nil {
 		return nil, fmt.Errorf("looking for users of the topic: %w", err)
 	}
 	var users []string
 	for i := range groups.Items {
-		users = append(users, describeObject(r.client, &groups.Items[i]))
+		users = append(users, describeObject(r.Client, &groups.Items[i]))
 	}
 	for i := range relays.Items {
-		users = append(users, describeObject(r.client, &relays.Items[i]))
+		users = append(users, describeObject(r.Client, &relays.Items[i]))
 	}
 	return users, nil
 }

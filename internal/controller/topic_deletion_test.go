@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/test/env"
 )
@@ -24,8 +25,7 @@ func (h *harness) wantsGone(obj client.Object) {
 	h.Helper()
 	result, err := h.pass(obj)
 	if !h.gone(obj) {
-		conditions, _ := sharedOf(obj)
-		h.Fatalf("%T %s did not go: %v, %v\n%v", obj, obj.GetName(), result, err, *conditions)
+		h.Fatalf("%T %s did not go: %v, %v\n%v", obj, obj.GetName(), result, err, *obj.(settle.Object).GetConditions())
 	}
 }
 

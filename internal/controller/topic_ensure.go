@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
@@ -12,23 +13,23 @@ import (
 // what was refused, and what is contested: taken back by somebody else again and
 // again, or accepted and not shown for longer than patience.
 func ensuredHalt(name string, ensured kafka.Ensured, err error, patience time.Duration) error {
-	return together(kafkaHalt(err), contested(name, ensured, patience))
+	return halt.Together(halt.Kafka(err), contested(name, ensured, patience))
 }
 
 // contested is the part of ensuredHalt that is about a contest.
 func contested(name string, ensured kafka.Ensured, patience time.Duration) error {
 	var errs []error
 	for _, change := range ensured.Contested {
-		errs = append(errs, stall(v1alpha1.ReasonContested,
+		errs = append(errs, halt.Stall(v1alpha1.ReasonContested,
 			"somebody else changes topic %s again and again: %s is put right each time it is found; settle who decides it", name, what(change)))
 	}
 	for _, unshown := range ensured.Unshown {
 		if time.Since(unshown.Since) > patience {
-			errs = append(errs, stall(v1alpha1.ReasonContested,
+			errs = append(errs, halt.Stall(v1alpha1.ReasonContested,
 				"Kafka accepted %s for topic %s and does not show it; remove it from the spec if the brokers do not know it", what(unshown.Change), name))
 		}
 	}
-	return together(errs...)
+	return halt.Together(errs...)
 }
 
 // what names what a change is about, as asked and as found.

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
@@ -24,7 +25,7 @@ func topicName(naming v1alpha1.TopicNaming, topic *v1alpha1.Topic) (string, erro
 	// A name that this resource owns already stays valid: the rule applies to
 	// topics that are declared after it.
 	if !strings.HasPrefix(name, prefix) && topic.Status.TopicName != name {
-		return "", stall(kafka.InvalidTopicName,
+		return "", halt.Stall(kafka.InvalidTopicName,
 			"spec.topicName %q must begin with %q, since the cluster's topicNaming is Namespaced", name, prefix)
 	}
 	return name, nil

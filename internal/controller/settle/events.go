@@ -1,6 +1,7 @@
-package controller
+package settle
 
 import (
+	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,15 +15,13 @@ import (
 // longestNote is what the API server accepts for the text of an event.
 const longestNote = 1024
 
-// settled is the action of events that tell of transitions.
-const settled = "Settle"
+// Settled is the action of events that tell of transitions.
+const Settled = "Settle"
 
 // tellTransitions emits the events of a pass that changed conditions.
-func (s settler) tellTransitions(before, after client.Object) {
-	was, _ := sharedOf(before)
-	is, _ := sharedOf(after)
-	for _, one := range transitions(*was, *is) {
-		s.events.Eventf(after, nil, one.eventType, one.reason, settled, "%s", truncate(one.message, longestNote))
+func (s Settler) tellTransitions(before, after Object) {
+	for _, one := range transitions(*before.GetConditions(), *after.GetConditions()) {
+		s.Events.Eventf(after, nil, one.eventType, one.reason, Settled, "%s", truncate(one.message, longestNote))
 	}
 }
 
@@ -57,4 +56,9 @@ func transitions(before, after []metav1.Condition) []transition {
 		}
 	}
 	return all
+}
+
+// Event tells of an effect on obj. Action is what Weir did, in one CamelCase word.
+func (s Settler) Event(obj client.Object, reason, action, format string, args ...any) {
+	s.Events.Eventf(obj, nil, corev1.EventTypeNormal, reason, action, "%s", truncate(fmt.Sprintf(format, args...), longestNote))
 }

@@ -9,35 +9,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/internal/lag"
 )
-
-// Numbers are written with a change of a condition, and otherwise once an interval.
-func TestNumbersAreDue(t *testing.T) {
-	t.Parallel()
-	now := time.Unix(1000, 0)
-	n := newNumbers(time.Minute)
-	n.now = func() time.Time { return now }
-	group := &v1alpha1.ConsumerGroup{ObjectMeta: metav1.ObjectMeta{UID: "a"}}
-	setShared(group, nil)
-	wants := func(what string, due bool, err error) {
-		t.Helper()
-		after := group.DeepCopy()
-		if got := n.due(group, after, err); got != due {
-			t.Errorf("%s: due is %t", what, got)
-		}
-	}
-	wants("the first time", true, nil)
-	wants("at once again", false, nil)
-	wants("with a condition", true, wait("TopicNotFound", "no Topic"))
-	now = now.Add(59 * time.Second)
-	wants("before the interval is over", false, nil)
-	now = now.Add(time.Second)
-	wants("after the interval", true, nil)
-	n.forget(group)
-	wants("of another object of that name", true, nil)
-}
 
 func TestKeptNumbers(t *testing.T) {
 	t.Parallel()
@@ -116,8 +91,8 @@ func TestSetLag(t *testing.T) {
 			switch {
 			case err == nil && test.reason != "":
 				t.Errorf("setLag returned nothing, want a halt with %s", test.reason)
-			case err != nil && haltOf(err).reason != test.reason:
-				t.Errorf("setLag returned %s: %v, want %q", haltOf(err).reason, err, test.reason)
+			case err != nil && halt.Of(err).Reason != test.reason:
+				t.Errorf("setLag returned %s: %v, want %q", halt.Of(err).Reason, err, test.reason)
 			}
 			got := group.Status.Conditions[0]
 			got.LastTransitionTime, test.lagging.Type = metav1.Time{}, v1alpha1.ConditionLagging
