@@ -44,8 +44,10 @@ const (
 	ReasonNotAllowed       = "NotAllowed"
 	ReasonContested        = "Contested"
 	ReasonInUse            = "InUse"
-	ReasonPolicyNotFound   = "PolicyNotFound"
-	ReasonPolicyNotReady   = "PolicyNotReady"
+	// The namespace of the resource is being deleted.
+	ReasonNamespaceTerminating = "NamespaceTerminating"
+	ReasonPolicyNotFound       = "PolicyNotFound"
+	ReasonPolicyNotReady       = "PolicyNotReady"
 )
 
 // Reasons of KafkaCluster.

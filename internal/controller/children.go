@@ -4,8 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,69 +37,93 @@ type children struct {
 	client client.Client
 	// live reads past the cache, which holds only objects with our label.
 	live client.Reader
+	left *lastApplied
 }
 
 // apply makes the child what desired says, by server-side apply, and writes
-// nothing where it is that already. Existing is an empty object of the child's
-// type; it holds the child afterwards, as read before the write. A child of
-// that name that owner does not control is refused: NameConflict.
+// nothing where it is as the last apply left it. What others have added since
+// does not matter; where they have changed its spec, it is applied again, once.
+// Existing is an empty object of the child's type; it holds the child
+// afterwards, as read before the write. A child of that name which is not Weir's
+// is refused: NameConflict; one that Weir made for an owner that is gone is
+// taken over.
 func (c children) apply(ctx context.Context, owner client.Object, desired, existing client.Object) error {
-	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(desired)
+	child, digest, err := c.rendered(desired)
 	if err != nil {
 		return fmt.Errorf("rendering %s: %w", desired.GetName(), err)
+	}
+	name := fmt.Sprintf("%s %s", child.GetKind(), client.ObjectKeyFromObject(desired))
+	found, err := c.get(ctx, client.ObjectKeyFromObject(desired), existing)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", name, err)
+	}
+	switch {
+	case found && metav1.IsControlledBy(existing, owner):
+		if c.left.is(owner, name, existing, digest) && sameData(desired, existing) {
+			return nil
+		}
+	case found:
+		if ours, err := c.orphaned(ctx, existing); err != nil {
+			return fmt.Errorf("reading %s: %w", name, err)
+		} else if !ours {
+			return halt.Stall(v1alpha1.ReasonNameConflict, "%s exists and is not Weir's; delete or rename it: Weir needs that name", name)
+		}
+	}
+	err = c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(child), fieldOwner, client.ForceOwnership)
+	switch {
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return halt.Wait(v1alpha1.ReasonNamespaceTerminating, "namespace %q is being deleted, and Kubernetes creates nothing in it any more", desired.GetNamespace())
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+		return halt.Stall(reasonRejected, "Kubernetes refuses what this resource asks for: %v", err)
+	case err != nil:
+		return fmt.Errorf("applying %s: %w", name, err)
+	}
+	c.left.note(owner, name, child, digest)
+	return nil
+}
+
+// rendered is a child as it is sent, and its digest, which is among its
+// annotations.
+func (c children) rendered(desired client.Object) (*unstructured.Unstructured, string, error) {
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(desired)
+	if err != nil {
+		return nil, "", err
 	}
 	dropEmpty(fields)
 	gvk, err := c.client.GroupVersionKindFor(desired)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
+	text, err := json.Marshal(fields)
+	if err != nil {
+		return nil, "", err
+	}
+	digest := hashOf(string(text))
 	child := &unstructured.Unstructured{Object: fields}
 	child.SetGroupVersionKind(gvk)
-	digest, err := json.Marshal(fields)
-	if err != nil {
-		return fmt.Errorf("rendering %s: %w", desired.GetName(), err)
-	}
-	child.SetAnnotations(with(child.GetAnnotations(), renderedAnnotation, hashOf(string(digest))))
-
-	found, err := c.get(ctx, client.ObjectKeyFromObject(desired), existing)
-	if err != nil {
-		return fmt.Errorf("reading %s %s: %w", gvk.Kind, client.ObjectKeyFromObject(desired), err)
-	}
-	if found {
-		if !metav1.IsControlledBy(existing, owner) {
-			return halt.Stall(v1alpha1.ReasonNameConflict,
-				"%s %s exists and is not Weir's; delete or rename it: Weir needs that name", gvk.Kind, client.ObjectKeyFromObject(desired))
-		}
-		actual, err := runtime.DefaultUnstructuredConverter.ToUnstructured(existing)
-		if err != nil {
-			return err
-		}
-		if existing.GetAnnotations()[renderedAnnotation] == child.GetAnnotations()[renderedAnnotation] && covers(actual, child.Object) {
-			return nil
-		}
-	}
-	err = c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(child), fieldOwner, client.ForceOwnership)
-	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
-		return halt.Stall(reasonRejected, "Kubernetes refuses what this resource asks for: %v", err)
-	}
-	if err != nil {
-		return fmt.Errorf("applying %s %s: %w", gvk.Kind, client.ObjectKeyFromObject(desired), err)
-	}
-	return nil
+	child.SetAnnotations(with(child.GetAnnotations(), renderedAnnotation, digest))
+	return child, digest, nil
 }
 
-// deploy applies a worker's ConfigMap and Deployment, and returns the latter as
-// it is rendered, with the status that it had.
-func (c children) deploy(ctx context.Context, owner client.Object, w worker) (*appsv1.Deployment, error) {
-	if err := c.apply(ctx, owner, w.configMap(), &corev1.ConfigMap{}); err != nil {
-		return nil, err
+// orphaned says whether Weir made an object for an owner that is gone: it bears
+// our label, Weir is among its managers, and nobody controls it.
+func (c children) orphaned(ctx context.Context, obj client.Object) (bool, error) {
+	if obj.GetLabels()[managedByLabel] != managedByWeir || metav1.GetControllerOf(obj) != nil {
+		return false, nil
 	}
-	was, deployment := &appsv1.Deployment{}, w.deployment()
-	if err := c.apply(ctx, owner, deployment, was); err != nil {
-		return nil, err
+	full := obj.DeepCopyObject().(client.Object) // the cache has no managed fields
+	if err := c.live.Get(ctx, client.ObjectKeyFromObject(obj), full); err != nil {
+		return false, client.IgnoreNotFound(err)
 	}
-	deployment.Status = was.Status
-	return deployment, nil
+	return slices.ContainsFunc(full.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
+		return entry.Manager == string(fieldOwner)
+	}), nil
+}
+
+// sameData compares what has no generation: the files of a ConfigMap.
+func sameData(desired, existing client.Object) bool {
+	want, ok := desired.(*corev1.ConfigMap)
+	return !ok || maps.Equal(want.Data, existing.(*corev1.ConfigMap).Data)
 }
 
 // get reads the child from the cache, and past it where the cache has none: an
@@ -112,40 +137,6 @@ func (c children) get(ctx context.Context, key client.ObjectKey, into client.Obj
 		return false, nil
 	}
 	return err == nil, err
-}
-
-// covers says whether actual has everything that desired has; what the API
-// server or others added does not matter.
-func covers(actual, desired any) bool {
-	switch want := desired.(type) {
-	case map[string]any:
-		have, ok := actual.(map[string]any)
-		if !ok {
-			return false
-		}
-		for key, value := range want {
-			if key == "kind" || key == "apiVersion" {
-				continue // typed objects from the cache have none
-			}
-			if !covers(have[key], value) {
-				return false
-			}
-		}
-		return true
-	case []any:
-		have, ok := actual.([]any)
-		if !ok || len(have) != len(want) {
-			return false
-		}
-		for i := range want {
-			if !covers(have[i], want[i]) {
-				return false
-			}
-		}
-		return true
-	default:
-		return fmt.Sprint(actual) == fmt.Sprint(desired)
-	}
 }
 
 // dropEmpty removes null and empty objects, and the status, which typed

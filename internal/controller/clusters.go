@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"slices"
 	"strings"
@@ -292,12 +293,24 @@ func (c *clusters) authority(ctx context.Context, spec *v1alpha1.KafkaTLS) (stri
 	if err != nil {
 		return "", err
 	}
-	ca := values[ref.Key]
+	ca := certificatesOf(values[ref.Key])
 	if !x509.NewCertPool().AppendCertsFromPEM([]byte(ca)) {
 		return "", halt.Stall(v1alpha1.ReasonSecretInvalid,
 			"spec.tls.caSecretRef: key %q of Secret %s/%s holds no PEM certificate", ref.Key, c.namespace, ref.Name)
 	}
 	return ca, nil
+}
+
+// certificatesOf is the certificates of a PEM text, without the private keys and
+// whatever else stands beside them: it goes into ConfigMaps of tenants.
+func certificatesOf(text string) string {
+	var certificates strings.Builder
+	for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" {
+			certificates.Write(pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes}))
+		}
+	}
+	return certificates.String()
 }
 
 // credentialKeys are the keys that the credentials Secret of a worker has, as

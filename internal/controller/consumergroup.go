@@ -137,6 +137,7 @@ func (r *ConsumerGroupReconciler) finalize(ctx context.Context, before, group *v
 	}
 	r.collectors.remove(clusterOf(group), client.ObjectKeyFromObject(group))
 	r.numbers.Forget(group)
+	r.alerts.left.forget(group)
 	return r.release(ctx, before, group, group.Spec.Suspend, nil)
 }
 

@@ -118,6 +118,7 @@ func (r *KafkaClusterReconciler) finalize(ctx context.Context, before, cluster *
 		return err
 	}
 	r.clusters.forget(cluster.Name)
+	r.retry.left.forget(cluster)
 	r.ledger.forgetCluster(cluster.Name)
 	return nil
 }

@@ -69,7 +69,7 @@ func (r *OutboxRelayReconciler) reconcile(ctx context.Context, before, relay *v1
 	if err != nil {
 		return halt.Together(rollErr, err)
 	}
-	return halt.Soon(r.poll, weigh(relay, deployment, rollErr, judgeRelay(relay, states)))
+	return halt.Soon(r.poll, weigh(relay, deployment, rollErr, judgeRelay(relay, states, whyNoPod(deployment))))
 }
 
 // weigh decides between why a pass could not roll the worker and what the
@@ -185,6 +185,7 @@ func (r *OutboxRelayReconciler) finalize(ctx context.Context, before, relay *v1a
 		return nil
 	}
 	r.numbers.Forget(relay)
+	r.left.forget(relay)
 	r.secrets.forget(relay)
 	return r.release(ctx, before, relay, relay.Spec.Suspend, nil)
 }

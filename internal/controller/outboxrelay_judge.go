@@ -21,8 +21,9 @@ const backlogAge = time.Minute
 
 // judgeRelay sets what status says of a relay's work, from what its pods say
 // and in the light of its spec, and returns the halt that the pass ends with;
-// nil means publishing, or nothing to publish. It is pure.
-func judgeRelay(relay *v1alpha1.OutboxRelay, states []podState[config.OutboxState]) error {
+// nil means publishing, or nothing to publish. NoPod is why Kubernetes makes no
+// pod, if it makes none. It is pure.
+func judgeRelay(relay *v1alpha1.OutboxRelay, states []podState[config.OutboxState], noPod string) error {
 	active, failing := leading(states)
 	setRelayNumbers(relay, active, failing)
 	setBacklogged(relay, active, failing)
@@ -37,7 +38,9 @@ func judgeRelay(relay *v1alpha1.OutboxRelay, states []podState[config.OutboxStat
 	case failing != nil && failing.current:
 		return problemHalt(failing.state.Problem, "")
 	case active != nil:
-		return halt.Progress("the worker is being replaced by one with the new spec; the old one goes on publishing")
+		return halt.Progress("the worker is being replaced by one with the new spec; the old one goes on publishing%s", because(states, noPod))
+	case noPod != "":
+		return halt.Progress("%s", noPod)
 	case len(states) == 0:
 		return halt.Progress("waiting for the worker's pod")
 	case states[0].err != nil:
@@ -45,6 +48,17 @@ func judgeRelay(relay *v1alpha1.OutboxRelay, states []podState[config.OutboxStat
 	default:
 		return halt.Progress("the worker is starting")
 	}
+}
+
+// because says what keeps the new pod from taking over; empty where nothing does.
+func because(states []podState[config.OutboxState], noPod string) string {
+	if noPod != "" {
+		return ": " + noPod
+	}
+	if newest := states[0]; newest.current && newest.err != nil {
+		return ": " + newest.err.Error()
+	}
+	return ""
 }
 
 // leading picks the pod that publishes, and the newest one that cannot.

@@ -101,7 +101,7 @@ func TestJudgeRelay(t *testing.T) {
 			t.Parallel()
 			relay := &v1alpha1.OutboxRelay{}
 			relay.Status.Workload = &v1alpha1.WorkloadStatus{Replicas: defaulted(test.replicas, 1)}
-			got := judgeRelay(relay, test.pods)
+			got := judgeRelay(relay, test.pods, "")
 			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(halt.Halt{})); diff != "" {
 				t.Errorf("verdict (-want +got):\n%s", diff)
 			}
@@ -169,7 +169,7 @@ func TestRelayNumbers(t *testing.T) {
 			t.Parallel()
 			relay := &v1alpha1.OutboxRelay{}
 			relay.Spec.Outbox.Table, relay.Spec.Outbox.Columns.CreatedAt = "public.outbox", test.createdAt
-			_ = judgeRelay(relay, test.pods) // TestJudgeRelay looks at the verdict
+			_ = judgeRelay(relay, test.pods, "") // TestJudgeRelay looks at the verdict
 			test.backlogged.Type = v1alpha1.ConditionBacklogged
 			ignore := cmpopts.IgnoreFields(metav1.Condition{}, "LastTransitionTime")
 			if diff := cmp.Diff(test.backlogged, *meta.FindStatusCondition(relay.Status.Conditions, v1alpha1.ConditionBacklogged), ignore); diff != "" {

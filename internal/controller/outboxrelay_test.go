@@ -41,8 +41,7 @@ func TestRelay(t *testing.T) {
 	if diff := cmp.Diff(&v1alpha1.WorkloadStatus{Name: "weir-outbox-orders", Replicas: 1}, relay.Status.Workload); diff != "" {
 		t.Errorf("status.workload (-want +got):\n%s", diff)
 	}
-	var files corev1.ConfigMap
-	h.must(h.live.Get(t.Context(), client.ObjectKey{Namespace: h.namespace, Name: "weir-outbox-orders"}, &files))
+	files := h.files(h.namespace, "weir-outbox-orders")
 	var told config.Outbox
 	h.must(json.Unmarshal([]byte(files.Data[config.OutboxFile]), &told))
 	if told.Name != h.namespace+"/orders" || told.Kafka.ClusterID != cluster.Status.ClusterID || told.Routes[0].Topic != topic.Status.TopicName {
@@ -80,6 +79,10 @@ func TestRelay(t *testing.T) {
 	h.update(relay, func() { relay.Spec.Capture.Polling.BatchSize = 10 })
 	h.settled(relay)
 	h.wants(relay, v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonProgressing, "the old one goes on publishing")
+	// So it needs its files, until the new pod is ready.
+	if had := mountedFiles(was.Spec.Template.Spec); had == h.files(h.namespace, "weir-outbox-orders").Name || !h.exists(&corev1.ConfigMap{}, had) {
+		t.Error("the old pod's files are gone, or changed")
+	}
 	now := h.worker()
 	if now.Spec.Template.Annotations[configAnnotation] == was.Spec.Template.Annotations[configAnnotation] {
 		t.Error("a change of the spec did not roll the worker")
@@ -88,10 +91,21 @@ func TestRelay(t *testing.T) {
 	second.says(config.OutboxState{Phase: config.Standby, PendingRows: -1, OldestPendingSeconds: -1})
 	h.pass(relay)
 	h.wants(relay, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonProgressing, "the old one goes on publishing")
+	second.status(corev1.PodStatus{
+		Phase: corev1.PodRunning, PodIP: "127.0.0.1", PodIPs: []corev1.PodIP{{IP: "127.0.0.1"}},
+		Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
+	})
+	h.pass(relay)
+	if had := mountedFiles(was.Spec.Template.Spec); !h.exists(&corev1.ConfigMap{}, had) {
+		t.Error("the files of a pod that runs are gone")
+	}
 	pod.remove()
 	second.says(config.OutboxState{Phase: config.Active})
 	h.pass(relay)
 	h.wantsReady(relay)
+	if had := mountedFiles(was.Spec.Template.Spec); h.exists(&corev1.ConfigMap{}, had) {
+		t.Error("the files of the pod that is gone are still there")
+	}
 
 	h.delete(relay)
 	h.wantsGone(relay)
@@ -223,13 +237,26 @@ func TestRelayLeavesStrangersAlone(t *testing.T) {
 			h.cluster()
 			h.readyTopic("orders")
 			relay := h.relay("orders")
+			name := "weir-outbox-orders"
 			stranger.SetNamespace(h.namespace)
-			stranger.SetName("weir-outbox-orders")
+			if kind == "ConfigMap" {
+				h.settled(relay)
+				name = h.files(h.namespace, name).Name
+				stranger.SetName(name)
+				h.must(h.live.Delete(t.Context(), stranger.DeepCopyObject().(client.Object)))
+			}
+			stranger.SetName(name)
 			h.must(h.live.Create(t.Context(), stranger))
 			version := stranger.GetResourceVersion()
-			h.pass(relay)
+			h.await(func() string { // the cache knows that Weir's is gone
+				h.pass(relay)
+				if reason := h.condition(relay, v1alpha1.ConditionReady).Reason; reason != v1alpha1.ReasonNameConflict {
+					return "the reason is " + reason
+				}
+				return ""
+			})
 			h.wantsStalled(relay, v1alpha1.ReasonNameConflict,
-				kind+" "+h.namespace+"/weir-outbox-orders exists and is not Weir's; delete or rename it: Weir needs that name")
+				kind+" "+h.namespace+"/"+name+" exists and is not Weir's; delete or rename it: Weir needs that name")
 			h.must(h.live.Get(t.Context(), keyOf(stranger), stranger))
 			if stranger.GetResourceVersion() != version {
 				t.Error("the stranger was changed")

@@ -88,12 +88,12 @@ func (r *KafkaClusterReconciler) runRetryWorker(ctx context.Context, cluster *v1
 	if err != nil {
 		return err
 	}
-	return judgeRetryWorker(states)
+	return judgeRetryWorker(states, whyNoPod(deployment))
 }
 
 // judgeRetryWorker returns the halt that says why a retry worker does not
 // work; nil if it does. It is pure.
-func judgeRetryWorker(states []podState[config.RetryState]) error {
+func judgeRetryWorker(states []podState[config.RetryState], noPod string) error {
 	for _, one := range states {
 		if one.state != nil && one.state.Phase == config.Active {
 			return nil
@@ -106,6 +106,9 @@ func judgeRetryWorker(states []podState[config.RetryState]) error {
 		case one.err != nil:
 			return halt.Wait(v1alpha1.ReasonProgressing, "%v", one.err)
 		}
+	}
+	if noPod != "" {
+		return halt.Wait(v1alpha1.ReasonProgressing, "%s", noPod)
 	}
 	if len(states) > 0 {
 		return halt.Wait(v1alpha1.ReasonProgressing, "the worker is starting")
@@ -152,8 +155,16 @@ func (r *KafkaClusterReconciler) retryGroups(ctx context.Context, cluster *v1alp
 
 // previousGroups is what the worker has been told last, keyed by group ID.
 func (r *KafkaClusterReconciler) previousGroups(ctx context.Context, cluster *v1alpha1.KafkaCluster) (map[string]config.RetryGroup, error) {
+	var deployment appsv1.Deployment
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: r.clusters.namespace, Name: retryWorkerName(cluster.Name)}, &deployment)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
 	var files corev1.ConfigMap
-	err := r.Client.Get(ctx, client.ObjectKey{Namespace: r.clusters.namespace, Name: retryWorkerName(cluster.Name)}, &files)
+	err = r.Client.Get(ctx, client.ObjectKey{Namespace: r.clusters.namespace, Name: mountedFiles(deployment.Spec.Template.Spec)}, &files)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
@@ -186,13 +197,9 @@ func (r *KafkaClusterReconciler) revokeRetryWorker(ctx context.Context, before, 
 }
 
 func (r *KafkaClusterReconciler) removeRetryWorker(ctx context.Context, cluster *v1alpha1.KafkaCluster) error {
-	name := metav1.ObjectMeta{Namespace: r.clusters.namespace, Name: retryWorkerName(cluster.Name)}
-	for _, child := range []client.Object{&appsv1.Deployment{ObjectMeta: name}, &corev1.ConfigMap{ObjectMeta: name}} {
-		if err := r.retry.remove(ctx, cluster, child); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.retry.undeploy(ctx, cluster, worker{
+		name: retryWorkerName(cluster.Name), namespace: r.clusters.namespace, component: retryComponent,
+	})
 }
 
 // retryBindings are what the worker needs in Kafka, if it has a principal of

@@ -11,6 +11,8 @@ import (
 	"github.com/weir-dev/weir/internal/relay/config"
 )
 
+const retryComponent = "retry"
+
 func retryWorkerName(cluster string) string    { return "weir-retry-" + cluster }
 func retryConsumerGroup(cluster string) string { return "weir-retry-" + cluster }
 
@@ -73,7 +75,7 @@ func renderRetryWorker(cluster *v1alpha1.KafkaCluster, groups []config.RetryGrou
 		owner:      *metav1.NewControllerRef(cluster, v1alpha1.GroupVersion.WithKind("KafkaCluster")),
 		name:       retryWorkerName(cluster.Name),
 		namespace:  namespace,
-		component:  "retry",
+		component:  retryComponent,
 		image:      image,
 		replicas:   defaulted(spec.Replicas, 1),
 		resources:  spec.Resources,

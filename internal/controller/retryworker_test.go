@@ -22,10 +22,8 @@ import (
 // API server has it; nil where there is none.
 func (h *harness) told(cluster *v1alpha1.KafkaCluster) *config.Retry {
 	h.Helper()
-	var files corev1.ConfigMap
-	err := h.live.Get(h.Context(), client.ObjectKey{Namespace: h.operator, Name: retryWorkerName(cluster.Name)}, &files)
-	h.must(client.IgnoreNotFound(err))
-	if err != nil {
+	files := h.files(h.operator, retryWorkerName(cluster.Name))
+	if files == nil {
 		return nil
 	}
 	told := new(config.Retry)
@@ -190,12 +188,13 @@ func TestRetryWorkerTroubles(t *testing.T) {
 	h.wantsReady(topic)
 
 	h.secret(h.operator, "retry", "username", "retry", "password", "secret")
-	stranger := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: h.operator, Name: retryWorkerName(cluster.Name)}}
+	name := worker{name: retryWorkerName(cluster.Name), component: retryComponent, image: "weir:test", followed: true}.filesName()
+	stranger := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: h.operator, Name: name}}
 	h.must(h.live.Create(t.Context(), stranger))
 	h.pass(cluster)
 	h.wantsReady(cluster)
 	h.wants(cluster, v1alpha1.ConditionRetryWorkerReady, metav1.ConditionFalse, v1alpha1.ReasonNameConflict,
-		"ConfigMap "+h.operator+"/"+retryWorkerName(cluster.Name)+" exists and is not Weir's; delete or rename it: Weir needs that name")
+		"ConfigMap "+h.operator+"/"+name+" exists and is not Weir's; delete or rename it: Weir needs that name")
 	h.must(h.live.Delete(t.Context(), stranger))
 	h.settled(cluster)
 

@@ -133,7 +133,7 @@ func newSet(p parts, options Options) *set {
 		clusters: newClusters(c, p.live, options.Namespace),
 	}
 	var (
-		kids = children{client: c, live: p.live}
+		kids = children{client: c, live: p.live, left: newLastApplied()}
 		look = newObserver(c)
 		kind = &prometheusRuleKind{mapper: p.mapper, interval: options.Resync}
 		lags = newCollectors(shared.clusters, options.LagInterval)

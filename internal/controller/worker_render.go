@@ -69,7 +69,40 @@ func (w worker) meta() metav1.ObjectMeta {
 
 // configMap renders the worker's files.
 func (w worker) configMap() *corev1.ConfigMap {
-	return &corev1.ConfigMap{ObjectMeta: w.meta(), Data: w.files}
+	meta := w.meta()
+	meta.Name = w.filesName()
+	files := &corev1.ConfigMap{ObjectMeta: meta, Data: w.files}
+	if !w.followed {
+		files.Immutable = ptr(true)
+	}
+	return files
+}
+
+// filesName names the ConfigMap by what decides who can read it: its content,
+// or, where pods follow the content, the program that reads it. A pod of an
+// earlier version never sees files that it does not know.
+func (w worker) filesName() string {
+	decides := joined(w.files)
+	if w.followed {
+		decides = w.image
+	}
+	return w.name + "-" + hashOf("files of " + w.component + "\x00" + decides)[:8]
+}
+
+// mountedFiles is the name of the ConfigMap that a worker's pods mount, empty
+// where there is none.
+func mountedFiles(pod corev1.PodSpec) string {
+	for _, volume := range pod.Volumes {
+		if volume.Projected == nil {
+			continue
+		}
+		for _, source := range volume.Projected.Sources {
+			if source.ConfigMap != nil {
+				return source.ConfigMap.Name
+			}
+		}
+	}
+	return ""
 }
 
 // deployment renders the worker's pods: no access to Kubernetes, and what the
@@ -156,7 +189,7 @@ func (w worker) podSpec() corev1.PodSpec {
 
 func (w worker) projections() []corev1.VolumeProjection {
 	files := corev1.VolumeProjection{ConfigMap: &corev1.ConfigMapProjection{
-		LocalObjectReference: corev1.LocalObjectReference{Name: w.name},
+		LocalObjectReference: corev1.LocalObjectReference{Name: w.filesName()},
 	}}
 	return append([]corev1.VolumeProjection{files}, w.secrets...)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -125,6 +126,9 @@ func whyNotRunning(pod *corev1.Pod) string {
 		case waiting == nil:
 		case waiting.Reason == "CrashLoopBackOff": // its message counts the seconds
 			return "its container ends again and again; see its log: kubectl -n " + pod.Namespace + " logs " + pod.Name
+		case slices.Contains([]string{"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}, waiting.Reason):
+			// Its message names addresses and ports of the registry's.
+			return fmt.Sprintf("image %q cannot be pulled (%s): check its name, and imagePullSecrets", status.Image, waiting.Reason)
 		default:
 			return strings.TrimSpace(waiting.Reason + " " + waiting.Message)
 		}
@@ -135,6 +139,21 @@ func whyNotRunning(pod *corev1.Pod) string {
 		}
 	}
 	return "it is " + string(cmp.Or(pod.Status.Phase, corev1.PodPending))
+}
+
+// podName is how Kubernetes names a pod that it does not make.
+var podName = regexp.MustCompile(`^pods "[^"]*" is `)
+
+// whyNoPod is why Kubernetes makes no pod for a Deployment: a quota, a policy, a
+// ServiceAccount that is missing. It is empty where nothing is in the way.
+func whyNoPod(deployment *appsv1.Deployment) string {
+	for _, condition := range deployment.Status.Conditions {
+		if condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue {
+			// The pod would have another name at each attempt.
+			return "Kubernetes makes no pod for the worker: " + podName.ReplaceAllString(condition.Message, "")
+		}
+	}
+	return ""
 }
 
 // workloadStatus is what the operator sees of a Deployment.

@@ -72,6 +72,28 @@ func (h *harness) pod(namespace, deployment string) *fakePod {
 	return p
 }
 
+// files are the files of a worker, nil where there is no worker.
+func (h *harness) files(namespace, deployment string) *corev1.ConfigMap {
+	h.Helper()
+	var of appsv1.Deployment
+	err := h.live.Get(h.Context(), client.ObjectKey{Namespace: namespace, Name: deployment}, &of)
+	h.must(client.IgnoreNotFound(err))
+	if err != nil {
+		return nil
+	}
+	files := new(corev1.ConfigMap)
+	h.must(h.live.Get(h.Context(), client.ObjectKey{Namespace: namespace, Name: mountedFiles(of.Spec.Template.Spec)}, files))
+	return files
+}
+
+// exists says whether the team's namespace has an object of that name.
+func (h *harness) exists(obj client.Object, name string) bool {
+	h.Helper()
+	err := h.live.Get(h.Context(), client.ObjectKey{Namespace: h.namespace, Name: name}, obj)
+	h.must(client.IgnoreNotFound(err))
+	return err == nil
+}
+
 // status replaces the pod's status, and waits until the cache has it.
 func (p *fakePod) status(status corev1.PodStatus) {
 	p.h.Helper()
@@ -150,7 +172,7 @@ func TestWhyNotRunning(t *testing.T) {
 		status corev1.PodStatus
 		want   string
 	}{
-		"an image that cannot be had": {waiting("ErrImagePull", "no such image"), "ErrImagePull no such image"},
+		"an image that cannot be had": {waiting("ErrImagePull", "no such image"), `image "" cannot be pulled (ErrImagePull): check its name, and imagePullSecrets`},
 		"a crash loop":                {waiting("CrashLoopBackOff", "back-off 40s restarting"), "its container ends again and again; see its log: kubectl -n shop logs worker-1"},
 		"no node": {
 			corev1.PodStatus{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{
