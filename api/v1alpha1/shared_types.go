@@ -149,6 +149,13 @@ type PodTemplate struct {
 	// +optional
 	// +structType=atomic
 	Affinity *corev1.Affinity `json:"affinity,omitempty"`
+	// ImagePullSecrets name Secrets in the pods' namespace, for a registry that
+	// asks for credentials: [{name: registry}].
+	// +optional
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=map
+	// +listMapKey=name
+	ImagePullSecrets []SecretReference `json:"imagePullSecrets,omitempty"`
 	// ServiceAccountName of the pods. Absent means the namespace's default. Its
 	// token is not mounted: workers do not speak to Kubernetes.
 	// +optional

@@ -132,7 +132,7 @@ func run(ctx context.Context, args []string) error {
 // that would, must not count as ready before.
 func cachesSynced(caches cache.Cache) healthz.Checker {
 	return func(request *http.Request) error {
-		ctx, cancel := context.WithTimeout(request.Context(), time.Second)
+		ctx, cancel := context.WithTimeout(request.Context(), time.Second/2) // a probe waits for one
 		defer cancel()
 		if !caches.WaitForCacheSync(ctx) {
 			return errors.New("the caches have not seen all of Weir's resources yet")
