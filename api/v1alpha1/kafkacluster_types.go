@@ -118,7 +118,8 @@ type KafkaClusterSpec struct {
 
 	// RetryWorker configures the worker that moves the failed records of all
 	// groups with a DeadLetterPolicy on this cluster. It runs in the operator's
-	// namespace as soon as there is such a group.
+	// namespace as soon as there is such a group. Absent on a cluster that asks
+	// for credentials, there is no worker, and failed records wait.
 	// +optional
 	RetryWorker *RetryWorkerSpec `json:"retryWorker,omitempty"`
 }
@@ -189,7 +190,7 @@ type RetryWorkerSpec struct {
 	// namespace. Weir grants it what it needs. The operator's own credentials are
 	// never given to a worker.
 	// +required
-	Kafka *KafkaCredentials `json:"kafka,omitempty"`
+	Kafka KafkaCredentials `json:"kafka"`
 	// Replicas share the work, by partition. 0 stops it: failed records wait where
 	// they are.
 	// +optional

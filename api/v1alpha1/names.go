@@ -56,6 +56,7 @@ const (
 	ReasonUnreachable       = "Unreachable"
 	ReasonUnauthorized      = "Unauthorized"
 	ReasonClusterIDMismatch = "ClusterIdMismatch"
+	ReasonIdentityMissing   = "IdentityMissing" // RetryWorkerReady=False: the worker would have no credentials of its own
 )
 
 // Reasons of the conditions that one kind has.

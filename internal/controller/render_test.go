@@ -59,7 +59,7 @@ func goldenCluster() *v1alpha1.KafkaCluster {
 			TLS:              &v1alpha1.KafkaTLS{},
 			SASL:             &v1alpha1.KafkaSASL{Mechanism: v1alpha1.SASLScramSHA512, SecretRef: v1alpha1.SecretReference{Name: "weir-kafka"}},
 			RetryWorker: &v1alpha1.RetryWorkerSpec{
-				Kafka:    &v1alpha1.KafkaCredentials{Principal: "User:retry", CredentialsSecretRef: v1alpha1.SecretReference{Name: "retry-kafka"}},
+				Kafka:    v1alpha1.KafkaCredentials{Principal: "User:retry", CredentialsSecretRef: v1alpha1.SecretReference{Name: "retry-kafka"}},
 				Replicas: ptr(int32(2)),
 			},
 		},
@@ -94,7 +94,7 @@ func goldenOutboxRelay() *v1alpha1.OutboxRelay {
 				Labels:      map[string]string{"team": "shop", managedByLabel: "somebody else"},
 				Annotations: map[string]string{"example.com/scrape": "true"}, NodeSelector: map[string]string{"disk": "ssd"},
 				Tolerations:        []corev1.Toleration{{Key: "dedicated", Operator: corev1.TolerationOpExists}},
-				ServiceAccountName: "relay",
+				ServiceAccountName: "relay", ImagePullSecrets: []v1alpha1.SecretReference{{Name: "registry"}},
 			},
 		},
 	}

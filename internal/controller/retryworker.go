@@ -63,11 +63,17 @@ func (r *KafkaClusterReconciler) ensureRetryWorker(ctx context.Context, before, 
 // runRetryWorker applies the worker and reads its state. Halts say why it does
 // not work.
 func (r *KafkaClusterReconciler) runRetryWorker(ctx context.Context, cluster *v1alpha1.KafkaCluster, groups []config.RetryGroup) error {
-	secret, field := retrySecret(cluster)
+	secret, err := retrySecret(cluster, r.clusters.namespace)
+	if err != nil {
+		cluster.Status.RetryWorker = nil
+		if err := r.removeRetryWorker(ctx, cluster); err != nil {
+			return err
+		}
+		return err
+	}
 	var keys []string
 	if secret != "" {
-		var err error
-		if keys, err = r.clusters.credentialKeys(ctx, cluster, r.clusters.namespace, secret, field); err != nil {
+		if keys, err = r.clusters.credentialKeys(ctx, cluster, r.clusters.namespace, secret, "spec.retryWorker.kafka.credentialsSecretRef"); err != nil {
 			return err
 		}
 	}
@@ -205,7 +211,7 @@ func (r *KafkaClusterReconciler) removeRetryWorker(ctx context.Context, cluster 
 // retryBindings are what the worker needs in Kafka, if it has a principal of
 // its own.
 func retryBindings(cluster *v1alpha1.KafkaCluster, groups []config.RetryGroup) []kafka.Binding {
-	if cluster.Spec.RetryWorker == nil || cluster.Spec.RetryWorker.Kafka == nil || len(groups) == 0 {
+	if cluster.Spec.RetryWorker == nil || len(groups) == 0 {
 		return nil
 	}
 	principal := cluster.Spec.RetryWorker.Kafka.Principal

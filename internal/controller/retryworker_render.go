@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
 	"github.com/weir-dev/weir/internal/relay/config"
 )
 
@@ -16,19 +17,17 @@ const retryComponent = "retry"
 func retryWorkerName(cluster string) string    { return "weir-retry-" + cluster }
 func retryConsumerGroup(cluster string) string { return "weir-retry-" + cluster }
 
-// retrySecret is the Secret that the worker authenticates with, and the field
-// that names it: its own, or the operator's; empty on a cluster without
-// authentication.
-func retrySecret(cluster *v1alpha1.KafkaCluster) (name, field string) {
+// retrySecret is the Secret that the worker authenticates with; empty on a
+// cluster without authentication. The operator's own is never given to it.
+func retrySecret(cluster *v1alpha1.KafkaCluster, namespace string) (string, error) {
 	switch spec := cluster.Spec; {
-	case spec.RetryWorker != nil && spec.RetryWorker.Kafka != nil:
-		return spec.RetryWorker.Kafka.CredentialsSecretRef.Name, "spec.retryWorker.kafka.credentialsSecretRef"
-	case spec.SASL != nil:
-		return spec.SASL.SecretRef.Name, "spec.sasl.secretRef"
-	case spec.TLS != nil && spec.TLS.ClientSecretRef != nil:
-		return spec.TLS.ClientSecretRef.Name, "spec.tls.clientSecretRef"
+	case spec.RetryWorker != nil:
+		return spec.RetryWorker.Kafka.CredentialsSecretRef.Name, nil
+	case spec.SASL == nil && (spec.TLS == nil || spec.TLS.ClientSecretRef == nil):
+		return "", nil
 	default:
-		return "", ""
+		return "", halt.Wait(v1alpha1.ReasonIdentityMissing,
+			"failed records wait, since no worker moves them: set spec.retryWorker.kafka to a principal of the worker's own and its Secret in namespace %s; the operator's credentials are not given to workers", namespace)
 	}
 }
 

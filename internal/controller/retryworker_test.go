@@ -49,16 +49,18 @@ func (h *harness) settled(obj client.Object) {
 
 func millisecond(n int) config.Duration { return config.Duration(time.Duration(n) * time.Millisecond) }
 
+// withRetryWorker gives the retry worker of a cluster an identity of its own.
+func (h *harness) withRetryWorker(cluster *v1alpha1.KafkaCluster) {
+	h.secret(h.operator, "retry", "username", "retry", "password", "secret")
+	cluster.Spec.RetryWorker = &v1alpha1.RetryWorkerSpec{Kafka: v1alpha1.KafkaCredentials{
+		Principal: "User:retry", CredentialsSecretRef: v1alpha1.SecretReference{Name: "retry"},
+	}}
+}
+
 func TestRetryWorkerComesAndGoes(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	own := func(c *v1alpha1.KafkaCluster) {
-		h.secret(h.operator, "retry", "username", "retry", "password", "secret")
-		c.Spec.RetryWorker = &v1alpha1.RetryWorkerSpec{Kafka: &v1alpha1.KafkaCredentials{
-			Principal: "User:retry", CredentialsSecretRef: v1alpha1.SecretReference{Name: "retry"},
-		}}
-	}
-	cluster := h.cluster(own)
+	cluster := h.cluster(h.withRetryWorker)
 	h.readyTopic("orders")
 	if h.told(cluster) != nil || h.condition(cluster, v1alpha1.ConditionRetryWorkerReady).Type != "" || cluster.Status.RetryWorker != nil {
 		t.Error("there is a retry worker without a group to work for")
@@ -145,34 +147,50 @@ func TestRetryWorkerComesAndGoes(t *testing.T) {
 	h.wantsBindings(retryConsumerGroup(cluster.Name))
 }
 
-func TestRetryWorkerWithTheOperatorsCredentials(t *testing.T) {
+// The operator's own credentials are a super user's, and worth more than a
+// worker needs: without others there is no worker.
+func TestRetryWorkerNeverHasTheOperatorsCredentials(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	cluster := h.cluster()
 	h.readyTopic("orders")
 	h.policy("standard")
 	h.readyGroup("billing", withPolicy)
-	h.settled(cluster)
-	var deployment appsv1.Deployment
-	h.must(h.live.Get(t.Context(), client.ObjectKey{Namespace: h.operator, Name: retryWorkerName(cluster.Name)}, &deployment))
-	sources := deployment.Spec.Template.Spec.Volumes[0].Projected.Sources
-	if len(sources) != 2 || sources[1].Secret == nil || sources[1].Secret.Name != "weir-kafka" {
-		t.Errorf("the worker's files come from %+v", sources)
+	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: h.operator, Name: retryWorkerName(cluster.Name)}}
+	wantsNone := func() {
+		t.Helper()
+		h.settled(cluster)
+		h.wantsReady(cluster)
+		h.wants(cluster, v1alpha1.ConditionRetryWorkerReady, metav1.ConditionFalse, v1alpha1.ReasonIdentityMissing,
+			"failed records wait, since no worker moves them: set spec.retryWorker.kafka to a principal of the worker's own and its Secret in namespace "+h.operator)
+		if !h.gone(deployment) || cluster.Status.RetryWorker != nil {
+			t.Errorf("there is a retry worker: %+v", cluster.Status.RetryWorker)
+		}
 	}
-	if len(cluster.Status.ManagedBindings) != 0 {
-		t.Errorf("bindings were made for the operator's own principal: %v", cluster.Status.ManagedBindings)
+	wantsNone()
+
+	h.update(cluster, func() { h.withRetryWorker(cluster) })
+	h.settled(cluster)
+	h.must(h.live.Get(t.Context(), keyOf(deployment), deployment))
+	for _, source := range deployment.Spec.Template.Spec.Volumes[0].Projected.Sources {
+		if source.Secret != nil && source.Secret.Name != "retry" {
+			t.Errorf("the worker mounts Secret %s", source.Secret.Name)
+		}
 	}
 	told := h.told(cluster)
 	if told.Kafka.ClusterID != cluster.Status.ClusterID || told.Kafka.SASL == nil {
 		t.Errorf("the worker is told %+v", told.Kafka)
 	}
+
+	h.update(cluster, func() { cluster.Spec.RetryWorker = nil })
+	wantsNone()
 }
 
 func TestRetryWorkerTroubles(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	cluster := h.cluster(func(c *v1alpha1.KafkaCluster) {
-		c.Spec.RetryWorker = &v1alpha1.RetryWorkerSpec{Kafka: &v1alpha1.KafkaCredentials{
+		c.Spec.RetryWorker = &v1alpha1.RetryWorkerSpec{Kafka: v1alpha1.KafkaCredentials{
 			Principal: "User:retry", CredentialsSecretRef: v1alpha1.SecretReference{Name: "retry"},
 		}}
 	})
@@ -232,7 +250,7 @@ func TestRetryWorkerOfADeletedCluster(t *testing.T) {
 	h := newHarnessOn(t, gated)
 	cluster := h.cluster(func(c *v1alpha1.KafkaCluster) {
 		h.secret(h.operator, "retry", "username", "retry", "password", "secret")
-		c.Spec.RetryWorker = &v1alpha1.RetryWorkerSpec{Kafka: &v1alpha1.KafkaCredentials{
+		c.Spec.RetryWorker = &v1alpha1.RetryWorkerSpec{Kafka: v1alpha1.KafkaCredentials{
 			Principal: "User:retry", CredentialsSecretRef: v1alpha1.SecretReference{Name: "retry"},
 		}}
 	})

@@ -222,6 +222,7 @@ func TestOperator(t *testing.T) {
 
 	// A cluster that becomes the default later wakes all who wait for one.
 	cluster := h.clusterSpec()
+	h.withRetryWorker(cluster)
 	cluster.Spec.Namespaces = v1alpha1.ClusterNamespaces{
 		From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: h.namespace}},
 	}

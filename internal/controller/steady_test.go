@@ -17,7 +17,7 @@ func TestPassesWithoutChangeWriteNothing(t *testing.T) {
 	h := newHarness(t)
 	cluster := h.cluster(func(c *v1alpha1.KafkaCluster) {
 		h.secret(h.operator, "retry", "username", "retry", "password", "secret")
-		c.Spec.RetryWorker = &v1alpha1.RetryWorkerSpec{Kafka: &v1alpha1.KafkaCredentials{
+		c.Spec.RetryWorker = &v1alpha1.RetryWorkerSpec{Kafka: v1alpha1.KafkaCredentials{
 			Principal: "User:retry", CredentialsSecretRef: v1alpha1.SecretReference{Name: "retry"},
 		}}
 	})

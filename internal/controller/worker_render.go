@@ -151,9 +151,18 @@ func rolledGeneration(deployment *appsv1.Deployment) int64 {
 	return generation
 }
 
+func (w worker) pullSecrets() []corev1.LocalObjectReference {
+	var all []corev1.LocalObjectReference
+	for _, secret := range w.template.ImagePullSecrets {
+		all = append(all, corev1.LocalObjectReference{Name: secret.Name})
+	}
+	return all
+}
+
 func (w worker) podSpec() corev1.PodSpec {
 	return corev1.PodSpec{
 		ServiceAccountName:            w.template.ServiceAccountName,
+		ImagePullSecrets:              w.pullSecrets(),
 		AutomountServiceAccountToken:  ptr(false),
 		EnableServiceLinks:            ptr(false),
 		NodeSelector:                  w.template.NodeSelector,
