@@ -288,3 +288,23 @@ func TestRollingUpdate(t *testing.T) {
 		t.Errorf("numbers (-want +got):\n%s", diff)
 	}
 }
+
+// Two relays on one table: the second says who publishes it, for as long as that
+// lasts, and takes over then.
+func TestTableIsTaken(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	first := p.start()
+	first.awaitPhase(config.Active)
+	owner := p.config.Name
+	p.config.Name = "finance/other"
+	p.writeConfig()
+	second := p.start()
+	problem := second.awaitPhase(config.Failing).Problem
+	want := `another relay holds the lock of public.outbox in database "` + p.db.Config().Database + `": OutboxRelay ` + owner + ` publishes that table; delete one of the two`
+	if problem.Reason != "TableTaken" || !strings.Contains(problem.Message, want) || second.ready() {
+		t.Errorf("got %s: %s, ready %v\nwant TableTaken: %s…", problem.Reason, problem.Message, second.ready(), want)
+	}
+	first.stop()
+	second.awaitPhase(config.Active)
+}

@@ -148,26 +148,52 @@ func (w *worker) connect(ctx context.Context, longestPause time.Duration) (*post
 	return postgres.Connect(ctx, filepath.Join(w.dir, w.outbox.Database.URIFile), w.outbox.Name, longestPause)
 }
 
+// holderInterval is how often a standby looks who holds the lock.
+const holderInterval = 5 * time.Second
+
 // lock returns once this session holds the table's lock.
 func (w *worker) lock(ctx context.Context, db *postgres.Session) error {
 	schema, name := postgres.SplitName(w.outbox.Table)
 	retry := time.NewTicker(lockInterval)
 	defer retry.Stop()
+	var looked time.Time
 	for standby := false; ; standby = true {
 		locked, err := db.TryLock(context.WithoutCancel(ctx), schema+"."+name)
 		if err != nil || locked {
 			return err
 		}
 		if !standby {
-			w.log.Info("standing by: another relay holds the lock")
+			w.log.Info("standing by: another session holds the lock")
+			w.health.Enter(config.Standby)
 		}
-		w.health.Enter(config.Standby)
+		if time.Since(looked) > holderInterval {
+			looked = time.Now()
+			if err := w.standBy(ctx, db, schema+"."+name); err != nil {
+				return err
+			}
+		}
 		select {
 		case <-retry.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// standBy tells whether this worker stands by for a replica of its own, or waits
+// for a lock that another relay will not let go.
+func (w *worker) standBy(ctx context.Context, db *postgres.Session, table string) error {
+	err := db.TakenBy(context.WithoutCancel(ctx), table)
+	if err == nil {
+		w.health.Report(nil)
+		return nil
+	}
+	problem := relay.ProblemOf(err, postgres.DatabaseError)
+	if problem.Reason != postgres.TableTaken {
+		return err
+	}
+	w.health.Report(problem)
+	return nil
 }
 
 // relay publishes while this session holds the lock.

@@ -18,6 +18,7 @@ const (
 	DatabaseUnauthorized = "DatabaseUnauthorized"
 	DatabaseError        = "DatabaseError"
 	TableNotFound        = "TableNotFound"
+	TableTaken           = "TableTaken"
 	ColumnNotFound       = "ColumnNotFound"
 	ColumnTypeMismatch   = "ColumnTypeMismatch"
 	PrivilegeMissing     = "PrivilegeMissing"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,6 +21,8 @@ const (
 	// idleTimeout is how long the server keeps the session (and its lock) of
 	// a relay that is silent, beyond the longest pause of polling.
 	idleTimeout = 10 * time.Second
+	// applicationPrefix begins the application_name of a relay's sessions.
+	applicationPrefix = "weir:"
 	// lockClass is the first key of Weir's advisory locks: "WEIR" in ASCII.
 	lockClass = 0x57454952
 	// idleSessionTimeoutVersion is the first server that has idle_session_timeout.
@@ -27,7 +30,10 @@ const (
 )
 
 // Session is one connection to the database. It is not safe for concurrent use.
-type Session struct{ conn *pgx.Conn }
+type Session struct {
+	conn *pgx.Conn
+	name string // application_name
+}
 
 // Connect opens a session with the URI in uriFile, which is read now, so that
 // a changed Secret takes effect at the next connection. name (the relay's
@@ -39,7 +45,7 @@ func Connect(ctx context.Context, uriFile, name string, longestPause time.Durati
 		return nil, err
 	}
 	c.ConnectTimeout = connectTimeout
-	c.RuntimeParams["application_name"] = "weir:" + name
+	c.RuntimeParams["application_name"] = applicationPrefix + name
 	// Of several hosts, and after a failover, take the one that can settle,
 	// whatever target_session_attrs in the URI says.
 	c.ValidateConnect = requireWritable
@@ -47,7 +53,7 @@ func Connect(ctx context.Context, uriFile, name string, longestPause time.Durati
 	if err != nil {
 		return nil, connectProblem(c, err)
 	}
-	s := &Session{conn: conn}
+	s := &Session{conn: conn, name: applicationPrefix + name}
 	if err := s.limit(ctx, longestPause); err != nil {
 		s.Close()
 		return nil, Problem(err)
@@ -97,16 +103,53 @@ func (s *Session) limit(ctx context.Context, longestPause time.Duration) error {
 // The key is a hash of the table's name rather than its OID, so that a table
 // which is dropped and made again is still one outbox.
 func (s *Session) TryLock(ctx context.Context, table string) (bool, error) {
-	hash := fnv.New32a()
-	hash.Write([]byte(table))
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
 	var locked bool
-	err := s.conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1, $2)", int32(lockClass), int32(hash.Sum32())).Scan(&locked)
+	err := s.conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1, $2)", int32(lockClass), int32(lockKey(table))).Scan(&locked)
 	if err != nil {
 		return false, Problem(fmt.Errorf("taking the lock: %w", err))
 	}
 	return locked, nil
+}
+
+func lockKey(table string) uint32 {
+	hash := fnv.New32a()
+	hash.Write([]byte(table))
+	return hash.Sum32()
+}
+
+// TakenBy returns a *relay.Problem where a session that is no replica of this
+// relay holds the lock of a table ("schema.table"), or is likely to: it does not
+// end, as that of a replica does. Nil means that a replica holds it, or nobody.
+func (s *Session) TakenBy(ctx context.Context, table string) error {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	var database string
+	var holder, role *string
+	err := s.conn.QueryRow(ctx, `
+		SELECT current_database(), application_name, usename FROM pg_locks JOIN pg_stat_activity USING (pid)
+		WHERE locktype = 'advisory' AND classid = $1 AND objid = $2 AND granted
+		  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+		uint32(lockClass), lockKey(table)).Scan(&database, &holder, &role)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
+		return Problem(fmt.Errorf("looking who holds the lock: %w", err))
+	}
+	who := "a session of another role"
+	switch {
+	case holder == nil && role != nil: // PostgreSQL shows it to members of the role only
+		who = fmt.Sprintf("a session of role %q", *role)
+	case holder != nil && *holder == s.name:
+		return nil
+	case holder != nil && strings.HasPrefix(*holder, applicationPrefix):
+		who = "OutboxRelay " + strings.TrimPrefix(*holder, applicationPrefix)
+	}
+	return &relay.Problem{Reason: TableTaken, Message: fmt.Sprintf(
+		"another relay holds the lock of %s in database %q: %s publishes that table; delete one of the two, or give this one another spec.outbox.table",
+		table, database, who)}
 }
 
 // Close ends the session and frees its lock.
