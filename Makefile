@@ -12,7 +12,7 @@ TEST_MODULES := test/argocd test/prometheus
 OUT := .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kafka verify lint generate build
+.PHONY: help demo test test-kafka bench-topics verify lint generate build
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,11 @@ test: ## Unit and integration tests: Kubernetes' API server and PostgreSQL are r
 
 test-kafka: ## The Kafka-facing tests again, on a real Apache Kafka.
 	WEIR_TEST_KAFKA=apache go test -timeout 20m $(KAFKA_PACKAGES)
+
+N := 1000
+
+bench-topics: ## Measure how fast topics follow, beside a bare loop: make bench-topics [N=1000] [KAFKA=apache].
+	@WEIR_TEST_KAFKA=$(KAFKA) go run -buildvcs=false ./test/bench/topics -n $(N)
 
 verify: ## Fail if generated files, formatting, imports or lint are not in order.
 	@hack/verify-generated

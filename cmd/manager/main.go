@@ -91,7 +91,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("finding the API server: %w", err)
 	}
-	config.QPS, config.Burst = 100, 200
+	config.QPS = -1 // the API server's own fairness is the limit to trust
 
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: controller.NewScheme(),
