@@ -9,6 +9,9 @@ type Kafka struct {
 	// ClusterID, where not empty, is the only cluster that the worker may
 	// write to; it stops with an error if the brokers report another one.
 	ClusterID string `json:"clusterID,omitempty"`
+	// Principal is who was granted what the worker needs; empty where that is
+	// not known.
+	Principal string `json:"principal,omitempty"`
 	// TLS is absent for plaintext.
 	TLS *TLS `json:"tls,omitempty"`
 	// SASL is absent where the cluster authenticates by client certificate or not at all.

@@ -55,6 +55,11 @@ func (s *Sink) explainTopic(topic string, err error) *relay.Problem {
 }
 
 func (s *Sink) unauthorized(topic string, err error) *relay.Problem {
+	if granted := s.options.Kafka.Principal; s.options.Kafka.SASL != nil && granted != "" && granted != s.principal() {
+		return &relay.Problem{Reason: KafkaUnauthorized, Err: err, Message: fmt.Sprintf(
+			"the Secret with the Kafka credentials authenticates as %s, and the grants are for spec.kafka.principal, %s: make them the same",
+			s.principal(), granted)}
+	}
 	return &relay.Problem{Reason: TopicUnauthorized, Err: err, Message: fmt.Sprintf(
 		"%s may not produce to topic %q; it needs WRITE and DESCRIBE on the topic: "+
 			"add it with allow: [Produce] to spec.access of the Topic", s.principal(), topic)}

@@ -216,6 +216,21 @@ func TestProblems(t *testing.T) {
 			message: func(*pipeline) string { return "reading the Kafka credentials: open " },
 			cure:    func(p *pipeline) { p.write("kafka/pass", p.user.Password) },
 		},
+		"credentials of another user": {
+			change: func(o *config.Outbox) {
+				o.Kafka.Principal, o.Routes[0].Topic = "User:shop-relay", o.Routes[0].Topic+"-other"
+			},
+			spoil: func(p *pipeline) {
+				if _, err := p.admin.CreateTopic(p.t.Context(), 1, 1, nil, p.topic+"-other"); err != nil {
+					p.t.Fatal(err)
+				}
+			},
+			reason: "KafkaUnauthorized",
+			message: func(p *pipeline) string {
+				return "the Secret with the Kafka credentials authenticates as User:" + p.user.Name +
+					", and the grants are for spec.kafka.principal, User:shop-relay: make them the same"
+			},
+		},
 		"wrong cluster": {
 			change: func(o *config.Outbox) { o.Kafka.ClusterID = "another" },
 			reason: "ClusterIDMismatch",
