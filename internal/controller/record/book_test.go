@@ -1,0 +1,392 @@
+package record_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"pgregory.net/rapid"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/weir-dev/weir/internal/controller/record"
+	"github.com/weir-dev/weir/test/env"
+	"github.com/weir-dev/weir/test/env/kube"
+)
+
+func TestMain(m *testing.M) { env.Main(m) }
+
+// shelf is a namespace with the records of one Kafka cluster after another.
+type shelf struct {
+	client    client.WithWatch
+	namespace string
+}
+
+func newShelf(t *testing.T) shelf {
+	t.Helper()
+	control := kube.Shared(t)
+	c, err := client.NewWithWatch(control.Config, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return shelf{c, control.Namespace(t)}
+}
+
+func leads(context.Context) error { return nil }
+
+var errNotMine = errors.New("the lease is another's")
+
+func (s shelf) options(cluster string) record.Options {
+	return record.Options{Client: s.client, Namespace: s.namespace, ClusterID: cluster, Writer: "here", Leads: leads}
+}
+
+// open opens and loads a record; it is closed with the test.
+func open(t testing.TB, options record.Options) (*record.Book, record.State) {
+	t.Helper()
+	book := record.Open(options)
+	t.Cleanup(book.Close)
+	state, err := book.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return book, state
+}
+
+func topic(name string) record.Change {
+	return record.Change{Key: record.Key{Kind: record.Topic, Name: name}, Entry: &record.Entry{
+		Phase: record.Held, Holder: record.Ref{Kind: "Topic", Namespace: "shop", Name: name}, ID: "id-of-" + name,
+	}}
+}
+
+func gone(name string) record.Change {
+	return record.Change{Key: record.Key{Kind: record.Topic, Name: name}}
+}
+
+func put(t testing.TB, book *record.Book, changes ...record.Change) {
+	t.Helper()
+	if err := book.Store(t.Context(), changes); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func entriesOf(changes ...record.Change) map[record.Key]record.Entry {
+	entries := map[record.Key]record.Entry{}
+	for _, change := range changes {
+		if change.Entry == nil {
+			delete(entries, change.Key)
+		} else {
+			entries[change.Key] = *change.Entry
+		}
+	}
+	return entries
+}
+
+func TestStoredIsLoaded(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	book, first := open(t, s.options("a/cluster=="))
+	if len(first.Entries) > 0 || first.Lost || first.Elsewhere != "" {
+		t.Errorf("a new record says %+v", first)
+	}
+	put(t, book, topic("orders"), topic("payments"))
+	put(t, book, gone("payments"))
+	book.Later(topic("refunds"))
+	book.Close() // stores what waits
+	if err := book.Store(t.Context(), nil); err == nil {
+		t.Error("a closed record stores")
+	}
+
+	again, state := open(t, s.options("a/cluster=="))
+	want := entriesOf(topic("orders"), topic("refunds"))
+	if diff := cmp.Diff(record.State{Entries: want}, state); diff != "" {
+		t.Errorf("loaded (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want, maps.Collect(again.Entries())); diff != "" {
+		t.Errorf("in memory (-want +got):\n%s", diff)
+	}
+	if entry, ok := again.Entry(topic("orders").Key); !ok || entry.ID != "id-of-orders" {
+		t.Errorf("orders is %+v, %v", entry, ok)
+	}
+	_, other := open(t, s.options("another"))
+	if len(other.Entries) > 0 {
+		t.Errorf("another cluster's record has %v", other.Entries)
+	}
+}
+
+func TestLostAndElsewhere(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	options := s.options("kafka")
+	options.Had = true
+	book, state := open(t, options)
+	if !state.Lost {
+		t.Error("a record that was there is not lost")
+	}
+	put(t, book, topic("orders"))
+
+	there := s.options("kafka")
+	there.Writer = "there"
+	copied, state := open(t, there)
+	if state.Elsewhere != "here" || state.Lost {
+		t.Errorf("read in another Kubernetes cluster: %+v", state)
+	}
+	put(t, copied, topic("payments")) // that alone is no agreement
+	if _, state := open(t, there); state.Elsewhere != "here" {
+		t.Errorf("after a store: %+v", state)
+	}
+	if err := copied.Agree(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, state := open(t, there); state.Elsewhere != "" {
+		t.Errorf("after the agreement: %+v", state)
+	}
+}
+
+// Two processes: the one that has the lease no more ends before it does harm.
+func TestFence(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	options := s.options("kafka")
+	var mine atomic.Bool
+	mine.Store(true)
+	options.Leads = func(context.Context) error {
+		if mine.Load() {
+			return nil
+		}
+		return errNotMine
+	}
+	old, _ := open(t, options)
+	put(t, old, topic("orders"))
+	mine.Store(false)
+	now, _ := open(t, s.options("kafka"))
+	put(t, now, topic("payments"))
+	if err := old.Store(t.Context(), []record.Change{gone("orders")}); !errors.Is(err, record.ErrFenced) || !errors.Is(err, errNotMine) {
+		t.Errorf("a store of the old process: %v", err)
+	}
+	if _, state := open(t, s.options("kafka")); !cmp.Equal(entriesOf(topic("orders"), topic("payments")), state.Entries) {
+		t.Errorf("the record is %v", state.Entries)
+	}
+}
+
+// Somebody edits or deletes the ConfigMap by hand: memory is written again.
+func TestRecordIsWrittenAgain(t *testing.T) {
+	t.Parallel()
+	for name, harm := range map[string]func(context.Context, client.Client, *corev1.ConfigMap) error{
+		"edited": func(ctx context.Context, c client.Client, log *corev1.ConfigMap) error {
+			log.Data["log"] = ""
+			return c.Update(ctx, log)
+		},
+		"deleted": func(ctx context.Context, c client.Client, log *corev1.ConfigMap) error { return c.Delete(ctx, log) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShelf(t)
+			book, _ := open(t, s.options("kafka"))
+			put(t, book, topic("orders"))
+			var all corev1.ConfigMapList
+			if err := s.client.List(t.Context(), &all, client.InNamespace(s.namespace)); err != nil {
+				t.Fatal(err)
+			}
+			for i := range all.Items {
+				if all.Items[i].Data["cluster"] == "kafka" {
+					if err := harm(t.Context(), s.client, &all.Items[i]); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			put(t, book, topic("payments"))
+			put(t, book, topic("refunds"))
+			if _, state := open(t, s.options("kafka")); !cmp.Equal(entriesOf(topic("orders"), topic("payments"), topic("refunds")), state.Entries) {
+				t.Errorf("the record is %v", state.Entries)
+			}
+		})
+	}
+}
+
+// What cannot be read stops everything, and says what it is.
+func TestUnreadable(t *testing.T) {
+	t.Parallel()
+	for key, test := range map[string]struct{ value, want string }{
+		"log":     {"nonsense\n", "line 1: "},
+		"base":    {"one", `"one" is not a generation and a number of parts`},
+		"cluster": {"another", `it is of the Kafka cluster "another", and "kafka" is wanted`},
+	} {
+		t.Run(key, func(t *testing.T) {
+			t.Parallel()
+			s := newShelf(t)
+			book, _ := open(t, s.options("kafka"))
+			put(t, book, topic("orders"))
+			var all corev1.ConfigMapList
+			if err := s.client.List(t.Context(), &all, client.InNamespace(s.namespace)); err != nil {
+				t.Fatal(err)
+			}
+			for i := range all.Items {
+				if log := &all.Items[i]; log.Data["cluster"] == "kafka" {
+					log.Data[key] = test.value
+					if err := s.client.Update(t.Context(), log); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			_, err := record.Open(s.options("kafka")).Load(t.Context())
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "restore it from a backup") {
+				t.Errorf("got %v, want …%s…", err, test.want)
+			}
+		})
+	}
+}
+
+// Stores that come while another is under way go with one request.
+func TestGroupCommit(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	var writes atomic.Int64
+	begun, release := make(chan struct{}), make(chan struct{})
+	options := s.options("kafka")
+	options.Client = interceptor.NewClient(s.client, interceptor.Funcs{
+		Update: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.UpdateOption) error {
+			if writes.Add(1) == 1 {
+				close(begun)
+				<-release
+			}
+			return c.Update(ctx, obj, o...)
+		},
+	})
+	book, _ := open(t, options)
+	put(t, book, topic("first")) // a creation
+	var stores sync.WaitGroup
+	store := func(name string) {
+		stores.Go(func() {
+			if err := book.Store(t.Context(), []record.Change{topic(name)}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	store("second")
+	<-begun
+	for i := range 20 {
+		store(fmt.Sprint("more-", i))
+	}
+	env.Until(t, "the stores to wait", func() bool { return record.Waiting(book) == 20 })
+	close(release)
+	stores.Wait()
+	if n := writes.Load(); n != 2 {
+		t.Errorf("21 stores made %d updates, want 2", n)
+	}
+}
+
+var errCrash = errors.New("the process is gone")
+
+// mortal is a client that dies at its n-th write: before it is made, or after.
+type mortal struct {
+	left  int
+	after bool
+}
+
+func (m *mortal) write(do func() error) error {
+	m.left--
+	switch {
+	case m.left > 0:
+		return do()
+	case m.left == 0 && m.after:
+		_ = do() // nobody learns how it ended
+	}
+	return errCrash
+}
+
+func (m *mortal) client(to client.WithWatch) client.Client {
+	return interceptor.NewClient(to, interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.CreateOption) error {
+			return m.write(func() error { return c.Create(ctx, obj, o...) })
+		},
+		Update: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.UpdateOption) error {
+			return m.write(func() error { return c.Update(ctx, obj, o...) })
+		},
+		Delete: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.DeleteOption) error {
+			return m.write(func() error { return c.Delete(ctx, obj, o...) })
+		},
+	})
+}
+
+// Whatever is stored, folded, cut short between any two requests and read again:
+// the record is what was stored, and of the store that was cut short all or
+// nothing.
+func TestAnyCrash(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	var runs atomic.Int64
+	rapid.Check(t, func(rt *rapid.T) {
+		cluster := fmt.Sprint("kafka-", runs.Add(1))
+		stored := map[record.Key]record.Entry{}
+		for range rapid.IntRange(1, 4).Draw(rt, "processes") {
+			death := &mortal{left: rapid.IntRange(1, 8).Draw(rt, "writes"), after: rapid.Bool().Draw(rt, "after")}
+			options := s.options(cluster)
+			options.Client = death.client(s.client)
+			book := record.Open(options)
+			state, err := book.Load(t.Context())
+			if err == nil && !cmp.Equal(stored, state.Entries) {
+				rt.Fatalf("loaded (-want +got):\n%s", cmp.Diff(stored, state.Entries))
+			}
+			for err == nil {
+				var changes []record.Change
+				for range rapid.IntRange(1, 3).Draw(rt, "changes") {
+					change := topic(rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(rt, "name"))
+					change.Entry.ID = strings.Repeat("x", rapid.SampledFrom([]int{1, 60_000}).Draw(rt, "size")) // so that it folds
+					if rapid.Bool().Draw(rt, "gone") {
+						change.Entry = nil
+					}
+					changes = append(changes, change)
+				}
+				next := maps.Clone(stored)
+				for _, change := range changes {
+					if change.Entry == nil {
+						delete(next, change.Key)
+					} else {
+						next[change.Key] = *change.Entry
+					}
+				}
+				if err = book.Store(t.Context(), changes); err == nil {
+					stored = next
+					continue
+				}
+				after, loadErr := record.Open(s.options(cluster)).Load(t.Context())
+				switch {
+				case loadErr != nil:
+					rt.Fatal(loadErr)
+				case cmp.Equal(next, after.Entries):
+					stored = next
+				case !cmp.Equal(stored, after.Entries):
+					rt.Fatalf("after a crash it is neither what was stored nor what was to be: %d entries", len(after.Entries))
+				}
+			}
+			book.Close()
+		}
+		_, err := record.Open(s.options(cluster)).Load(t.Context())
+		if err != nil {
+			rt.Fatal(err)
+		}
+		left := 0
+		var all corev1.ConfigMapList
+		if err := s.client.List(t.Context(), &all, client.InNamespace(s.namespace)); err != nil {
+			rt.Fatal(err)
+		}
+		for i := range all.Items {
+			if all.Items[i].BinaryData != nil || all.Items[i].Data["cluster"] != "" {
+				left++
+				if err := s.client.Delete(t.Context(), &all.Items[i]); err != nil {
+					rt.Fatal(err)
+				}
+			}
+		}
+		if left > 2 {
+			rt.Fatalf("%d ConfigMaps are left, want the log and one part at most", left)
+		}
+	})
+}

@@ -1,0 +1,150 @@
+package record
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// line is a change as it is written: one JSON object a line, in which a key
+// without a phase is gone.
+type line struct {
+	Kind  Kind   `json:"kind"`
+	Name  string `json:"name"`
+	Phase Phase  `json:"phase,omitempty"`
+	Found bool   `json:"found,omitempty"`
+	// Holder is "Kind namespace/name".
+	Holder string            `json:"holder,omitempty"`
+	Since  time.Time         `json:"since,omitzero"`
+	ID     string            `json:"id,omitempty"`
+	Set    map[string]string `json:"set,omitempty"`
+	Waits  *int              `json:"waits,omitempty"`
+}
+
+var (
+	kinds  = []Kind{Binding, Topic, Group, TransactionalID}
+	phases = []Phase{Intended, Held, Leaving}
+)
+
+// appendChange appends the line of a change to text.
+func appendChange(text []byte, change Change) ([]byte, error) {
+	l := line{Kind: change.Key.Kind, Name: change.Key.Name}
+	if e := change.Entry; e != nil {
+		l.Phase, l.Found, l.Since, l.ID, l.Set = e.Phase, e.Found, e.Since, e.ID, e.Set
+		if e.Holder != (Ref{}) {
+			l.Holder = e.Holder.String()
+		}
+		if e.Lane != nil {
+			l.Waits = &e.Lane.Waits
+		}
+	}
+	if err := l.check(); err != nil {
+		return nil, fmt.Errorf("%s %q: %w", l.Kind, l.Name, err)
+	}
+	written, err := json.Marshal(l)
+	if err != nil {
+		return nil, fmt.Errorf("%s %q: %w", l.Kind, l.Name, err)
+	}
+	return append(append(text, written...), '\n'), nil
+}
+
+// check refuses what nobody would read as it was meant.
+func (l line) check() error {
+	switch {
+	case !slices.Contains(kinds, l.Kind):
+		return fmt.Errorf("unknown kind %q", l.Kind)
+	case l.Name == "":
+		return errors.New("the name is empty")
+	case l.Phase != "" && !slices.Contains(phases, l.Phase):
+		return fmt.Errorf("unknown phase %q", l.Phase)
+	}
+	return nil
+}
+
+// entry is what the line says of its key, nil where that is gone.
+func (l line) entry() (*Entry, error) {
+	if l.Phase == "" {
+		return nil, nil
+	}
+	holder, err := parseRef(l.Holder)
+	if err != nil {
+		return nil, err
+	}
+	entry := &Entry{Phase: l.Phase, Found: l.Found, Holder: holder, Since: l.Since, ID: l.ID, Set: l.Set}
+	if l.Waits != nil {
+		entry.Lane = &Lane{Waits: *l.Waits}
+	}
+	return entry, nil
+}
+
+func parseRef(text string) (Ref, error) {
+	if text == "" {
+		return Ref{}, nil
+	}
+	kind, rest, ok := strings.Cut(text, " ")
+	if !ok || kind == "" || rest == "" {
+		return Ref{}, fmt.Errorf("holder %q: want Kind namespace/name", text)
+	}
+	if namespace, name, namespaced := strings.Cut(rest, "/"); namespaced {
+		return Ref{kind, namespace, name}, nil
+	}
+	return Ref{Kind: kind, Name: rest}, nil
+}
+
+// longestLine is the most bytes of one line: a topic's config may be long.
+const longestLine = 1 << 20
+
+// replay carries out the changes that text lists. A line that cannot be read
+// is an error: what is not understood must not be taken for nothing.
+func replay(text io.Reader, entries map[Key]Entry) error {
+	lines := bufio.NewScanner(text)
+	lines.Buffer(nil, longestLine)
+	for n := 1; lines.Scan(); n++ {
+		decoder := json.NewDecoder(bytes.NewReader(lines.Bytes()))
+		decoder.DisallowUnknownFields()
+		var l line
+		if err := decoder.Decode(&l); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		if decoder.More() {
+			return fmt.Errorf("line %d: more than one object", n)
+		}
+		if err := l.check(); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		entry, err := l.entry()
+		if err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		key := Key{l.Kind, l.Name}
+		if entry == nil {
+			delete(entries, key)
+		} else {
+			entries[key] = *entry
+		}
+	}
+	return lines.Err()
+}
+
+// all writes all entries, in an order that is always the same.
+func all(entries map[Key]Entry) ([]byte, error) {
+	keys := slices.SortedFunc(maps.Keys(entries), func(a, b Key) int {
+		return strings.Compare(string(a.Kind)+"\x00"+a.Name, string(b.Kind)+"\x00"+b.Name)
+	})
+	var text []byte
+	for _, key := range keys {
+		entry := entries[key]
+		var err error
+		if text, err = appendChange(text, Change{key, &entry}); err != nil {
+			return nil, err
+		}
+	}
+	return text, nil
+}
