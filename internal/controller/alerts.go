@@ -11,14 +11,15 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/child"
 )
 
 // +kubebuilder:rbac:groups=monitoring.coreos.com,resources=prometheusrules,verbs=get;list;watch;create;patch;delete
 
 // alerts renders PrometheusRules, where the API server has that kind.
 type alerts struct {
-	children
-	kind *prometheusRuleKind
+	children child.Applier
+	kind     *prometheusRuleKind
 }
 
 // apply makes the PrometheusRule of a group what its spec asks for.
@@ -28,11 +29,11 @@ func (a alerts) apply(ctx context.Context, group *v1alpha1.ConsumerGroup) error 
 	}
 	objective := group.Spec.Lag.MaxTime != nil || group.Spec.Lag.MaxRecords != nil
 	if enabled := group.Spec.Alerts.Enabled; (enabled != nil && !*enabled) || !objective {
-		return a.remove(ctx, group, &monitoringv1.PrometheusRule{
+		return a.children.Remove(ctx, group, &monitoringv1.PrometheusRule{
 			ObjectMeta: metav1.ObjectMeta{Namespace: group.Namespace, Name: ruleName(group)},
 		})
 	}
-	return a.children.apply(ctx, group, renderAlerts(group), &monitoringv1.PrometheusRule{})
+	return a.children.Apply(ctx, group, renderAlerts(group), &monitoringv1.PrometheusRule{})
 }
 
 // prometheusRuleKind looks whether the API server has PrometheusRules: when

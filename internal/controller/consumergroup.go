@@ -12,7 +12,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/claims"
 	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/lagging"
+	"github.com/weir-dev/weir/internal/controller/ledger"
+	"github.com/weir-dev/weir/internal/controller/pool"
+	"github.com/weir-dev/weir/internal/controller/release"
 	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/deadletter"
 	"github.com/weir-dev/weir/internal/kafka"
@@ -26,12 +31,17 @@ import (
 // ConsumerGroupReconciler puts the contract of a reader in effect: grants,
 // dead letter topics, alerts; and tells how far behind it is.
 type ConsumerGroupReconciler struct {
-	base
-	collectors *collectors
-	alerts     alerts
-	// interval is how often the numbers in status are brought up to date.
-	interval time.Duration
-	numbers  *settle.Numbers
+	Client    client.Client
+	Settler   settle.Settler
+	Clusters  *pool.Clusters
+	Claims    claims.Registry
+	Grants    ledger.Granter
+	Finalizer release.Finalizer
+	Lag       *lagging.Collectors
+	Alerts    alerts
+	// Interval is how often the numbers in status are brought up to date.
+	Interval time.Duration
+	Numbers  *settle.Numbers
 }
 
 var groupReady = settle.Ready{Reason: v1alpha1.ReasonReady, Message: "the contract is in effect: grants are made and the group is observed"}
@@ -40,10 +50,10 @@ var groupReady = settle.Ready{Reason: v1alpha1.ReasonReady, Message: "the contra
 func (r *ConsumerGroupReconciler) Reconcile(ctx context.Context, group *v1alpha1.ConsumerGroup) (reconcile.Result, error) {
 	before := group.DeepCopy()
 	err := r.reconcile(ctx, before, group)
-	if !r.numbers.Due(before, group, groupReady, err) {
+	if !r.Numbers.Due(before, group, groupReady, err) {
 		keepGroupNumbers(before, group)
 	}
-	return r.Settle(ctx, before, group, groupReady, r.interval, err)
+	return r.Settler.Settle(ctx, before, group, groupReady, r.Interval, err)
 }
 
 func (r *ConsumerGroupReconciler) reconcile(ctx context.Context, before, group *v1alpha1.ConsumerGroup) error {
@@ -53,55 +63,47 @@ func (r *ConsumerGroupReconciler) reconcile(ctx context.Context, before, group *
 	if group.Spec.Suspend {
 		return halt.Suspend()
 	}
-	cluster, connection, err := r.clusters.of(ctx, group.Namespace, group.Status.Cluster, group.Spec.ClusterRef)
+	cluster, connection, err := r.Clusters.Of(ctx, group.Namespace, group.Status.Cluster, group.Spec.ClusterRef)
 	if err != nil {
 		return err
 	}
-	id := groupID(group)
-	if err := r.claimGroup(ctx, group, cluster.Name, id); err != nil {
+	id := claims.GroupID(group)
+	if err := r.Claims.Group(ctx, group, cluster.Name, id); err != nil {
 		return err
 	}
-	topics, refused, err := r.resolveTopics(ctx, topicsRead(group), group.Namespace, cluster.Name, toConsume)
+	topics, refused, err := r.Claims.Resolve(ctx, topicsRead(group), group.Namespace, cluster.Name, claims.ToConsume)
 	if err != nil {
-		return halt.Together(err, r.withdraw(ctx, cluster.Name, connection, before, group, refused))
+		return halt.Together(err, r.Grants.Withdraw(ctx, cluster.Name, connection, before, group, refused))
 	}
 	policy, err := r.policyOf(ctx, group)
 	if err != nil {
 		return err
 	}
-	if err := r.holdFinalizer(ctx, group); err != nil {
+	if err := r.Finalizer.Hold(ctx, group); err != nil {
 		return err
 	}
 	if group.Status.Cluster != cluster.Name || group.Status.GroupID != id {
 		group.Status.Cluster, group.Status.GroupID = cluster.Name, id
-		if err := r.Record(ctx, before, group); err != nil {
+		if err := r.Settler.Record(ctx, before, group); err != nil {
 			return err
 		}
 	}
 	laneErr := r.lane(ctx, before, group, cluster, connection, topics, policy)
-	r.collectors.set(ctx, cluster.Name, client.ObjectKeyFromObject(group), lagSpec(group, topics))
-	granted, grantErr := r.grant(ctx, cluster.Name, connection, before, group, groupBindings(group, topics))
-	r.tellGrants(before, group, granted)
-	if err := halt.Together(laneErr, grantErr, r.alerts.apply(ctx, group)); err != nil {
+	r.Lag.Set(ctx, cluster.Name, client.ObjectKeyFromObject(group), lagSpec(group, topics))
+	granted, grantErr := r.Grants.Grant(ctx, cluster.Name, connection, before, group, groupBindings(group, topics))
+	r.Grants.Tell(before, group, granted)
+	if err := halt.Together(laneErr, grantErr, r.Alerts.apply(ctx, group)); err != nil {
 		return err
 	}
-	report, known := r.collectors.latest(cluster.Name, client.ObjectKeyFromObject(group))
+	report, known := r.Lag.Latest(cluster.Name, client.ObjectKeyFromObject(group))
 	return setLag(group, report, known, time.Now())
 }
 
-// groupID is the Kafka group ID of a ConsumerGroup.
-func groupID(group *v1alpha1.ConsumerGroup) string {
-	if group.Spec.GroupID != "" {
-		return group.Spec.GroupID
-	}
-	return group.Name
-}
-
 // topicsRead are a group's references to Topics.
-func topicsRead(group *v1alpha1.ConsumerGroup) []reference {
-	var references []reference
+func topicsRead(group *v1alpha1.ConsumerGroup) []claims.Reference {
+	var references []claims.Reference
 	for i, ref := range group.Spec.Topics {
-		references = append(references, reference{ref, fmt.Sprintf("spec.topics[%d]", i)})
+		references = append(references, claims.Reference{TopicReference: ref, Field: fmt.Sprintf("spec.topics[%d]", i)})
 	}
 	return references
 }
@@ -135,17 +137,26 @@ func (r *ConsumerGroupReconciler) finalize(ctx context.Context, before, group *v
 	if !controllerutil.ContainsFinalizer(group, v1alpha1.Finalizer) {
 		return nil
 	}
-	r.collectors.remove(clusterOf(group), client.ObjectKeyFromObject(group))
-	r.numbers.Forget(group)
-	r.alerts.left.forget(group)
-	return r.release(ctx, before, group, group.Spec.Suspend, nil)
+	r.Lag.Remove(group.Status.Cluster, client.ObjectKeyFromObject(group))
+	r.Numbers.Forget(group)
+	r.Alerts.children.Forget(group)
+	if !group.Spec.Suspend {
+		err := r.Finalizer.CleanUp(ctx, group, group.Status.Cluster, func(cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster) error {
+			return r.Grants.Revoke(ctx, cluster.Name, connection, before, group)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	r.Grants.Forget(group.Status.Cluster, group)
+	return r.Finalizer.Drop(ctx, group)
 }
 
 // groupBindings are the ACL bindings that a group's principal needs: to read
 // its topics as that group, and the service's side of the dead letter topics
 // where it has them.
 func groupBindings(group *v1alpha1.ConsumerGroup, topics []*v1alpha1.Topic) []kafka.Binding {
-	principal, id := group.Spec.Principal, groupID(group)
+	principal, id := group.Spec.Principal, claims.GroupID(group)
 	bindings := kafka.ReadGroup(principal, id)
 	for _, topic := range topics {
 		bindings = append(bindings, kafka.Consume(principal, topic.Status.TopicName)...)
@@ -159,12 +170,12 @@ func groupBindings(group *v1alpha1.ConsumerGroup, topics []*v1alpha1.Topic) []ka
 
 // lagSpec is what the collector measures for a group.
 func lagSpec(group *v1alpha1.ConsumerGroup, topics []*v1alpha1.Topic) lag.Spec {
-	spec := lag.Spec{Group: groupID(group), InitialOffset: lag.Earliest}
+	spec := lag.Spec{Group: claims.GroupID(group), InitialOffset: lag.Earliest}
 	for _, topic := range topics {
 		spec.Topics = append(spec.Topics, topic.Status.TopicName)
 	}
 	if group.Status.DeadLetters != nil {
-		spec.Topics = append(spec.Topics, deadletter.Retry(groupID(group)))
+		spec.Topics = append(spec.Topics, deadletter.Retry(claims.GroupID(group)))
 	}
 	spec.Topics = slices.Compact(slices.Sorted(slices.Values(spec.Topics)))
 	objective := group.Spec.Lag

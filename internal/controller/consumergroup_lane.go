@@ -7,16 +7,15 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/claims"
+	"github.com/weir-dev/weir/internal/controller/ensure"
 	"github.com/weir-dev/weir/internal/controller/halt"
 	"github.com/weir-dev/weir/internal/deadletter"
 	"github.com/weir-dev/weir/internal/kafka"
 )
-
-// laneRetention is how long the failed, retry and wait topics keep a record at
-// least: a schedule must fit into it, and an outage of the worker or the
-// service too.
-const laneRetention = 7 * 24 * time.Hour
 
 // lane makes the dead letter topics of a group, and counts its dead letters.
 // Without a policy it makes none, and leaves those that exist. One topic that
@@ -28,7 +27,7 @@ func (r *ConsumerGroupReconciler) lane(ctx context.Context, before, group *v1alp
 	if policy == nil {
 		return nil
 	}
-	id := groupID(group)
+	id := claims.GroupID(group)
 	lane := &v1alpha1.DeadLetterStatus{Topic: deadletter.DLT(id), WaitTopics: int32(len(policy.Status.Schedule))}
 	if was != nil {
 		lane.WaitTopics = max(lane.WaitTopics, was.WaitTopics)
@@ -37,13 +36,13 @@ func (r *ConsumerGroupReconciler) lane(ctx context.Context, before, group *v1alp
 	if err != nil {
 		return halt.Stall(kafka.InvalidTopicName, "%v", err)
 	}
-	if err := r.claimLane(ctx, cluster.Name, names); err != nil {
+	if err := r.Claims.Lane(ctx, cluster.Name, names); err != nil {
 		return err
 	}
 	group.Status.DeadLetters = lane
 	if was == nil || was.WaitTopics != lane.WaitTopics {
 		// From now on no Topic can claim them.
-		if err := r.Record(ctx, before, group); err != nil {
+		if err := r.Settler.Record(ctx, before, group); err != nil {
 			return err
 		}
 	}
@@ -67,16 +66,16 @@ func (r *ConsumerGroupReconciler) lane(ctx context.Context, before, group *v1alp
 		}
 		spec := laneTopic(names[i], width, largestRecord(cluster, sources), cluster, policy, found[i])
 		ensured, err := connection.EnsureFound(ctx, spec, found[i])
-		return ensured, ensuredHalt(spec.Name, ensured, err, r.Resync)
+		return ensured, ensure.Halt(spec.Name, ensured, err, r.Settler.Resync)
 	})
 	var changed []string
 	for i, name := range names {
 		if len(made[i].Changes) > 0 {
-			changed = append(changed, "topic "+name+": "+changeWords(made[i].Changes))
+			changed = append(changed, "topic "+name+": "+ensure.Words(made[i].Changes))
 		}
 	}
 	if len(changed) > 0 {
-		r.Event(group, "DeadLetterTopicsChanged", "Apply", "%s", strings.Join(changed, "; "))
+		r.Settler.Event(group, "DeadLetterTopicsChanged", "Apply", "%s", strings.Join(changed, "; "))
 	}
 	if err := halt.Together(append(failures, ensureFailures...)...); err != nil {
 		return err
@@ -102,7 +101,7 @@ func atOnce[T any](names []string, do func(int) (T, error)) ([]T, []error) {
 // The dead letter topic keeps records as long as the policy says. The others,
 // and under a suspended policy that one too, may keep them longer than asked.
 func laneTopic(name string, width int32, largest int64, cluster *v1alpha1.KafkaCluster, policy *v1alpha1.DeadLetterPolicy, found kafka.Topic) kafka.TopicSpec {
-	retention := laneRetention
+	retention := deadletter.Retention
 	deadLetters := strings.HasSuffix(name, deadletter.DLT(""))
 	if deadLetters {
 		retention = policy.Spec.DeadLetter.Retention.Duration
@@ -120,7 +119,7 @@ func laneTopic(name string, width int32, largest int64, cluster *v1alpha1.KafkaC
 			"cleanup.policy":    "delete",
 			"max.message.bytes": strconv.FormatInt(largest, 10),
 		},
-		DefaultReplicas: int16(orZero(cluster.Spec.Defaults.Replicas)),
+		DefaultReplicas: int16(ptr.Deref(cluster.Spec.Defaults.Replicas, 0)),
 		DefaultConfig:   cluster.Spec.Defaults.Config,
 	}
 }

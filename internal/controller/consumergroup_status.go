@@ -68,11 +68,11 @@ func setLagNumbers(group *v1alpha1.ConsumerGroup, report lag.Report) {
 	lagOf := func(records int64, seconds float64) v1alpha1.Lag {
 		rounded := v1alpha1.Lag{Records: settle.RoundCount(records)}
 		if report.Fresh() {
-			rounded.TimeSeconds = ptr(int64(math.Round(seconds)))
+			rounded.TimeSeconds = new(int64(math.Round(seconds)))
 		}
 		return rounded
 	}
-	group.Status.Lag = ptr(lagOf(report.Records, report.Seconds))
+	group.Status.Lag = new(lagOf(report.Records, report.Seconds))
 	group.Status.Topics, group.Status.Worst = nil, nil
 	for _, topic := range report.Topics {
 		group.Status.Topics = append(group.Status.Topics, v1alpha1.TopicLag{Topic: topic.Topic, Lag: lagOf(topic.Records, topic.Seconds)})

@@ -18,9 +18,9 @@ func TestKeptNumbers(t *testing.T) {
 	t.Parallel()
 	before, group := &v1alpha1.ConsumerGroup{}, &v1alpha1.ConsumerGroup{}
 	before.Status.State, before.Status.Members, before.Status.Lag = "Stable", 2, &v1alpha1.Lag{Records: 5}
-	before.Status.DeadLetters = &v1alpha1.DeadLetterStatus{Topic: "dlt", Depth: ptr(int64(1)), WaitTopics: 1}
+	before.Status.DeadLetters = &v1alpha1.DeadLetterStatus{Topic: "dlt", Depth: new(int64(1)), WaitTopics: 1}
 	group.Status.State, group.Status.Lag = "Empty", &v1alpha1.Lag{Records: 6}
-	group.Status.DeadLetters = &v1alpha1.DeadLetterStatus{Topic: "dlt", Depth: ptr(int64(2)), WaitTopics: 2}
+	group.Status.DeadLetters = &v1alpha1.DeadLetterStatus{Topic: "dlt", Depth: new(int64(2)), WaitTopics: 2}
 	keepGroupNumbers(before, group)
 	want := before.DeepCopy()
 	want.Status.DeadLetters.WaitTopics = 2 // a fact, not a number
@@ -55,17 +55,17 @@ func TestSetLag(t *testing.T) {
 		"without an objective": {
 			known: true, report: measured(func(r *lag.Report) { r.Spec.MaxRecords = 0 }),
 			lagging: metav1.Condition{Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonWithinObjective, Message: "spec.lag sets no objective"},
-			numbers: &v1alpha1.Lag{Records: 1200, TimeSeconds: ptr(int64(3))},
+			numbers: &v1alpha1.Lag{Records: 1200, TimeSeconds: new(int64(3))},
 		},
 		"keeping up": {
 			known: true, report: measured(func(*lag.Report) {}),
 			lagging: metav1.Condition{Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonWithinObjective, Message: "the group keeps up with its objective"},
-			numbers: &v1alpha1.Lag{Records: 1200, TimeSeconds: ptr(int64(3))},
+			numbers: &v1alpha1.Lag{Records: 1200, TimeSeconds: new(int64(3))},
 		},
 		"lagging with members": {
 			known: true, report: measured(func(r *lag.Report) { r.OverRecords, r.OverSince = true, now }),
 			lagging: metav1.Condition{Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonRecordLag, Message: "more records are unread than lag.maxRecords allows"},
-			numbers: &v1alpha1.Lag{Records: 1200, TimeSeconds: ptr(int64(3))},
+			numbers: &v1alpha1.Lag{Records: 1200, TimeSeconds: new(int64(3))},
 		},
 		"an old measurement has no time": {
 			known: true, report: measured(func(r *lag.Report) { r.Checked, r.Err = now.Add(time.Minute), unreachable }),
@@ -76,7 +76,7 @@ func TestSetLag(t *testing.T) {
 		"one partition cannot be read": {
 			known: true, report: measured(func(r *lag.Report) { r.Err = unreachable }),
 			lagging: metav1.Condition{Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonLagUnknown, Message: "no broker answers"},
-			numbers: &v1alpha1.Lag{Records: 1200, TimeSeconds: ptr(int64(3))},
+			numbers: &v1alpha1.Lag{Records: 1200, TimeSeconds: new(int64(3))},
 		},
 		"never measured": {
 			known: true, report: lag.Report{Checked: now, Err: errors.New("a share group")},

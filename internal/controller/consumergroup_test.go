@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,8 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -20,19 +17,6 @@ import (
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/test/env"
 )
-
-// readyGroup makes a ConsumerGroup and reconciles it to Ready.
-func (h *harness) readyGroup(name string, change ...func(*v1alpha1.ConsumerGroup)) *v1alpha1.ConsumerGroup {
-	h.Helper()
-	group := h.group(name, change...)
-	h.passUntilReady(group)
-	return group
-}
-
-// withPolicy refers to the DeadLetterPolicy standard.
-func withPolicy(group *v1alpha1.ConsumerGroup) {
-	group.Spec.DeadLetterPolicyRef = &v1alpha1.LocalReference{Name: "standard"}
-}
 
 func TestGroupGrants(t *testing.T) {
 	t.Parallel()
@@ -90,13 +74,6 @@ func TestGroupWaitsForWhatItRefersTo(t *testing.T) {
 	h.wants(group, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonPolicyNotReady, "DeadLetterPolicy "+h.namespace+"/standard is not ready; see its conditions")
 	h.pass(policy)
 	h.passUntilReady(group)
-}
-
-// reread is the object of that name in the team's namespace, as the API server has it.
-func (h *harness) reread(obj client.Object, name string) client.Object {
-	h.Helper()
-	h.must(h.live.Get(h.Context(), client.ObjectKey{Namespace: h.namespace, Name: name}, obj))
-	return obj
 }
 
 func TestGroupOnAnotherCluster(t *testing.T) {
@@ -176,7 +153,7 @@ func TestClusterAdmitsNamespaces(t *testing.T) {
 }
 
 // wantsLane compares a topic of a group's lane, once the broker shows it.
-func (h *harness) wantsLane(name string, partitions int32, config map[string]string) {
+func wantsLane(h *harness, name string, partitions int32, config map[string]string) {
 	h.Helper()
 	admin := h.admin()
 	h.await(func() string {
@@ -212,15 +189,15 @@ func TestGroupLane(t *testing.T) {
 	hour := map[string]string{"retention.ms": "3600000", "cleanup.policy": "delete", "max.message.bytes": "1114124", "min.insync.replicas": "1"}
 	lane := []string{deadletter.Failed(id), deadletter.Retry(id), deadletter.Wait(id, 1), deadletter.Wait(id, 2)}
 	for _, name := range lane {
-		h.wantsLane(name, 3, week)
+		wantsLane(h, name, 3, week)
 	}
-	h.wantsLane(deadletter.DLT(id), 3, hour)
+	wantsLane(h, deadletter.DLT(id), 3, hour)
 	if events := h.events.take(); len(events) != 1 || !strings.HasPrefix(events[0], "ConsumerGroup/billing DeadLetterTopicsChanged Apply: topic "+lane[0]+": created with 3 partitions") {
 		t.Errorf("events: %q", events)
 	}
 
 	// A wider source widens the lane; a source that leaves does not narrow it.
-	h.update(payments, func() { payments.Spec.Partitions = ptr(int32(4)) })
+	h.update(payments, func() { payments.Spec.Partitions = new(int32(4)) })
 	h.passUntilReady(payments)
 	h.await(func() string {
 		h.pass(group)
@@ -242,7 +219,7 @@ func TestGroupLane(t *testing.T) {
 	h.update(policy, func() { policy.Spec.Retry.MaxAttempts = 4 })
 	h.pass(policy)
 	h.passUntilReady(group)
-	h.wantsLane(deadletter.Wait(id, 3), 4, week)
+	wantsLane(h, deadletter.Wait(id, 3), 4, week)
 
 	// Records are never kept shorter than it takes to retry them, but longer
 	// where somebody wants that; of dead letters the policy says it.
@@ -268,50 +245,8 @@ func TestGroupLane(t *testing.T) {
 		t.Errorf("status.deadLetters is %+v", group.Status.DeadLetters)
 	}
 	h.wantsBindings(deadletter.Failed(id))
-	h.wantsLane(deadletter.Failed(id), 4, week)
+	wantsLane(h, deadletter.Failed(id), 4, week)
 }
-
-func TestLonger(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		one, other string
-		want       bool
-	}{
-		{"-1", "604800000", true}, {"604800000", "-1", false}, {"604800001", "604800000", true},
-		{"604800000", "604800000", false}, {"", "604800000", false}, {"-1", "-1", false},
-	} {
-		if got := longer(test.one, test.other); got != test.want {
-			t.Errorf("longer(%q, %q) = %t", test.one, test.other, got)
-		}
-	}
-}
-
-// produce writes n records with this time into a topic.
-func (h *harness) produce(topic string, n int, at time.Time) {
-	h.Helper()
-	producer := h.kafka.Client(h.T, h.kafka.Admin)
-	for range n {
-		h.must(producer.ProduceSync(h.Context(), &kgo.Record{Topic: topic, Value: []byte("x"), Timestamp: at}).FirstErr())
-	}
-}
-
-// commit commits that a group has read so many records of a topic's partition 0.
-func (h *harness) commit(group, topic string, offset int64) {
-	h.Helper()
-	admin := kadm.NewClient(h.kafka.Client(h.T, h.kafka.Admin))
-	offsets := kadm.Offsets{}
-	offsets.AddOffset(topic, 0, offset, -1)
-	h.await(func() string {
-		ctx, cancel := context.WithTimeout(h.Context(), 5*time.Second)
-		defer cancel()
-		if err := admin.CommitAllOffsets(ctx, group, offsets); err != nil {
-			return err.Error()
-		}
-		return ""
-	})
-}
-
-func one(topic *v1alpha1.Topic) { topic.Spec.Partitions = ptr(int32(1)) }
 
 func TestGroupDeadLetters(t *testing.T) {
 	t.Parallel()
@@ -353,11 +288,11 @@ func TestGroupLagging(t *testing.T) {
 			v1alpha1.ReasonTimeLag, "records older than 1m0s (lag.maxTime) are unread",
 		},
 		"by records": {
-			v1alpha1.LagObjective{MaxRecords: ptr(int64(2))},
+			v1alpha1.LagObjective{MaxRecords: new(int64(2))},
 			v1alpha1.ReasonRecordLag, "more records are unread than lag.maxRecords allows",
 		},
 		"by records for a while": {
-			v1alpha1.LagObjective{MaxRecords: ptr(int64(2)), For: &metav1.Duration{Duration: 300 * time.Millisecond}},
+			v1alpha1.LagObjective{MaxRecords: new(int64(2)), For: &metav1.Duration{Duration: 300 * time.Millisecond}},
 			v1alpha1.ReasonRecordLag, "more records are unread than lag.maxRecords allows",
 		},
 	} {
@@ -401,7 +336,7 @@ func TestGroupLagUnknown(t *testing.T) {
 	h := newHarnessOn(t, gated)
 	h.cluster()
 	h.readyTopic("orders", one)
-	group := h.group("billing", func(group *v1alpha1.ConsumerGroup) { group.Spec.Lag.MaxRecords = ptr(int64(1)) })
+	group := h.group("billing", func(group *v1alpha1.ConsumerGroup) { group.Spec.Lag.MaxRecords = new(int64(1)) })
 	h.passUntilReady(group)
 	gate.Cut()
 	h.passUntil(group, v1alpha1.ConditionLagging, v1alpha1.ReasonLagUnknown)
@@ -428,7 +363,7 @@ func TestGroupAlerts(t *testing.T) {
 	}
 	h.set.ruleKind.present.Store(false)
 	group := h.readyGroup("billing")
-	h.update(group, func() { group.Spec.Lag.MaxRecords = ptr(int64(5)) })
+	h.update(group, func() { group.Spec.Lag.MaxRecords = new(int64(5)) })
 	h.passUntilReady(group)
 	if rule() != nil {
 		t.Error("there is a PrometheusRule, though the API server is said to have no such kind")
@@ -443,7 +378,7 @@ func TestGroupAlerts(t *testing.T) {
 		return ""
 	})
 	for what, change := range map[string]func(){
-		"alerts.enabled is false": func() { group.Spec.Alerts.Enabled = ptr(false) },
+		"alerts.enabled is false": func() { group.Spec.Alerts.Enabled = new(false) },
 		"there is no objective":   func() { group.Spec.Lag, group.Spec.Alerts.Enabled = v1alpha1.LagObjective{}, nil },
 	} {
 		h.update(group, change)
@@ -454,7 +389,7 @@ func TestGroupAlerts(t *testing.T) {
 			}
 			return ""
 		})
-		h.update(group, func() { group.Spec.Lag.MaxRecords, group.Spec.Alerts.Enabled = ptr(int64(5)), nil })
+		h.update(group, func() { group.Spec.Lag.MaxRecords, group.Spec.Alerts.Enabled = new(int64(5)), nil })
 		h.await(func() string {
 			h.pass(group)
 			if rule() == nil {
@@ -467,7 +402,7 @@ func TestGroupAlerts(t *testing.T) {
 	// A stranger's rule of that name is left alone.
 	stranger := &monitoringv1.PrometheusRule{ObjectMeta: metav1.ObjectMeta{Namespace: h.namespace, Name: "weir-other"}}
 	h.must(h.live.Create(t.Context(), stranger))
-	other := h.group("other", func(group *v1alpha1.ConsumerGroup) { group.Spec.Lag.MaxRecords = ptr(int64(5)) })
+	other := h.group("other", func(group *v1alpha1.ConsumerGroup) { group.Spec.Lag.MaxRecords = new(int64(5)) })
 	h.await(func() string {
 		h.pass(other)
 		if got := h.condition(other, v1alpha1.ConditionStalled); got.Reason != v1alpha1.ReasonNameConflict {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -21,11 +22,22 @@ import (
 // policyIndex indexes ConsumerGroups by the name of their DeadLetterPolicy.
 const policyIndex = "weir.dev/policy"
 
+// indexPolicies makes that index.
+func indexPolicies(ctx context.Context, indexer client.FieldIndexer) error {
+	return indexer.IndexField(ctx, &v1alpha1.ConsumerGroup{}, policyIndex, func(obj client.Object) []string {
+		if ref := obj.(*v1alpha1.ConsumerGroup).Spec.DeadLetterPolicyRef; ref != nil {
+			return []string{ref.Name}
+		}
+		return nil
+	})
+}
+
 // DeadLetterPolicyReconciler computes the schedule of a policy and sums up the
 // groups that use it. It touches nothing but status: the groups bring the
 // topics, the retry worker moves the records.
 type DeadLetterPolicyReconciler struct {
-	base
+	Client  client.Client
+	Settler settle.Settler
 }
 
 var policyReady = settle.Ready{Reason: v1alpha1.ReasonReady, Message: "the schedule is in effect"}
@@ -34,7 +46,7 @@ var policyReady = settle.Ready{Reason: v1alpha1.ReasonReady, Message: "the sched
 func (r *DeadLetterPolicyReconciler) Reconcile(ctx context.Context, policy *v1alpha1.DeadLetterPolicy) (reconcile.Result, error) {
 	before := policy.DeepCopy()
 	err := r.reconcile(ctx, policy)
-	return r.Settle(ctx, before, policy, policyReady, 0, err)
+	return r.Settler.Settle(ctx, before, policy, policyReady, 0, err)
 }
 
 func (r *DeadLetterPolicyReconciler) reconcile(ctx context.Context, policy *v1alpha1.DeadLetterPolicy) error {
@@ -44,7 +56,7 @@ func (r *DeadLetterPolicyReconciler) reconcile(ctx context.Context, policy *v1al
 	if err := r.sumUp(ctx, policy); err != nil {
 		return err
 	}
-	delays, err := deadletter.Schedule(policyWords(policy), laneRetention)
+	delays, err := deadletter.Schedule(policyWords(policy), deadletter.Retention)
 	if err != nil {
 		return halt.Stall(v1alpha1.ReasonInvalidSchedule, "spec.%v", err)
 	}
@@ -99,7 +111,7 @@ func policyWords(policy *v1alpha1.DeadLetterPolicy) deadletter.Policy {
 		Backoff: deadletter.Backoff{
 			Policy:        deadletter.BackoffPolicy(retry.Backoff.Policy),
 			Delay:         retry.Backoff.Delay.Duration,
-			Factor:        float64(defaulted(retry.Backoff.Factor, 2)),
+			Factor:        float64(ptr.Deref(retry.Backoff.Factor, 2)),
 			JitterPercent: int(retry.Backoff.JitterPercent),
 		},
 		PermanentErrors: retry.PermanentErrors,

@@ -2,9 +2,6 @@ package controller
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -12,8 +9,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/child"
 	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/ledger"
+	"github.com/weir-dev/weir/internal/controller/pool"
+	"github.com/weir-dev/weir/internal/controller/release"
 	"github.com/weir-dev/weir/internal/controller/settle"
+	"github.com/weir-dev/weir/internal/controller/worker"
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
@@ -33,8 +35,15 @@ const pulse = 10 * time.Second
 // back at its pulse, which is also when a rotated certificate or a changed
 // Secret is noticed.
 type KafkaClusterReconciler struct {
-	base
-	retry retryWorkers
+	Client    client.Client
+	Settler   settle.Settler
+	Clusters  *pool.Clusters
+	Grants    ledger.Granter
+	Finalizer release.Finalizer
+	// The retry worker of a cluster.
+	Children child.Applier
+	Workers  worker.Observer
+	Image    string
 }
 
 var clusterReady = settle.Ready{Reason: v1alpha1.ReasonConnected, Message: "connected to the cluster"}
@@ -43,7 +52,7 @@ var clusterReady = settle.Ready{Reason: v1alpha1.ReasonConnected, Message: "conn
 func (r *KafkaClusterReconciler) Reconcile(ctx context.Context, cluster *v1alpha1.KafkaCluster) (reconcile.Result, error) {
 	before := cluster.DeepCopy()
 	err := r.reconcile(ctx, before, cluster)
-	return r.Settle(ctx, before, cluster, clusterReady, min(r.Resync, pulse), err)
+	return r.Settler.Settle(ctx, before, cluster, clusterReady, min(r.Settler.Resync, pulse), err)
 }
 
 func (r *KafkaClusterReconciler) reconcile(ctx context.Context, before, cluster *v1alpha1.KafkaCluster) error {
@@ -53,10 +62,10 @@ func (r *KafkaClusterReconciler) reconcile(ctx context.Context, before, cluster 
 	if cluster.Spec.Suspend {
 		return halt.Suspend()
 	}
-	if err := r.holdFinalizer(ctx, cluster); err != nil {
+	if err := r.Finalizer.Hold(ctx, cluster); err != nil {
 		return err
 	}
-	connection, err := r.clusters.connect(ctx, cluster)
+	connection, err := r.Clusters.Connect(ctx, cluster)
 	if err != nil {
 		return err
 	}
@@ -93,7 +102,7 @@ func (r *KafkaClusterReconciler) count(ctx context.Context, cluster *v1alpha1.Ka
 			cluster.Status.Topics++
 		}
 	}
-	made, err := r.ledger.made(ctx, cluster.Name)
+	made, err := r.Grants.Made(ctx, cluster.Name)
 	cluster.Status.ACLBindings = int32(made)
 	return err
 }
@@ -107,48 +116,30 @@ func (r *KafkaClusterReconciler) finalize(ctx context.Context, before, cluster *
 	if err != nil {
 		return err
 	}
-	if len(users) > 0 && !forced(cluster) {
+	if len(users) > 0 && !release.Forced(cluster) {
 		return halt.Wait(v1alpha1.ReasonInUse, "still used by %s; delete them first, or annotate this KafkaCluster with %s=true",
-			firstFew(users, 5), v1alpha1.ForceDeleteAnnotation)
+			release.FirstFew(users, 5), v1alpha1.ForceDeleteAnnotation)
 	}
 	if err := r.revokeRetryWorker(ctx, before, cluster); err != nil {
-		return orForce(err)
+		return release.OrForce(err)
 	}
-	if err := r.dropFinalizer(ctx, cluster); err != nil {
+	if err := r.Finalizer.Drop(ctx, cluster); err != nil {
 		return err
 	}
-	r.clusters.forget(cluster.Name)
-	r.retry.left.forget(cluster)
-	r.ledger.forgetCluster(cluster.Name)
+	r.Clusters.Forget(cluster.Name)
+	r.Children.Forget(cluster)
+	r.Grants.ForgetCluster(cluster.Name)
 	return nil
 }
 
 // usersOf names the resources that live on a cluster.
 func (r *KafkaClusterReconciler) usersOf(ctx context.Context, cluster string) ([]string, error) {
 	var users []string
-	err := eachOwner(ctx, r.Client, func(owner settle.Object) error {
-		if _, self := owner.(*v1alpha1.KafkaCluster); !self && clusterOf(owner) == cluster {
-			users = append(users, describeObject(r.Client, owner))
+	err := pool.EachOn(ctx, r.Client, cluster, func(owner client.Object) error {
+		if _, self := owner.(*v1alpha1.KafkaCluster); !self {
+			users = append(users, release.Describe(r.Client, owner))
 		}
 		return nil
 	})
 	return users, err
-}
-
-// firstFew joins names in their order, and counts those after the first few.
-func firstFew(names []string, few int) string {
-	names = slices.Sorted(slices.Values(names))
-	if len(names) <= few {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
-}
-
-// describeObject is "Kind namespace/name".
-func describeObject(c client.Client, obj client.Object) string {
-	kind := "object"
-	if gvk, err := c.GroupVersionKindFor(obj); err == nil {
-		kind = gvk.Kind
-	}
-	return kind + " " + strings.TrimPrefix(client.ObjectKeyFromObject(obj).String(), "/")
 }

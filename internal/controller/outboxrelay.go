@@ -13,8 +13,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/child"
+	"github.com/weir-dev/weir/internal/controller/claims"
 	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/ledger"
+	"github.com/weir-dev/weir/internal/controller/pool"
+	"github.com/weir-dev/weir/internal/controller/release"
 	"github.com/weir-dev/weir/internal/controller/settle"
+	"github.com/weir-dev/weir/internal/controller/worker"
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/internal/relay/config"
 )
@@ -26,15 +32,20 @@ import (
 // OutboxRelayReconciler runs a relay worker for every OutboxRelay and tells
 // what it does. It comes back at the poll interval to read the worker's state.
 type OutboxRelayReconciler struct {
-	base
-	children
-	observer
-	// image of the workers.
-	image string
-	// poll is how often a worker's state is read.
-	poll    time.Duration
-	numbers *settle.Numbers
-	secrets *rememberedSecrets
+	Client    client.Client
+	Settler   settle.Settler
+	Clusters  *pool.Clusters
+	Claims    claims.Registry
+	Grants    ledger.Granter
+	Finalizer release.Finalizer
+	Children  child.Applier
+	Workers   worker.Observer
+	// Image of the workers.
+	Image string
+	// Poll is how often a worker's state is read.
+	Poll    time.Duration
+	Numbers *settle.Numbers
+	Secrets *rememberedSecrets
 }
 
 var relayReady = settle.Ready{Reason: v1alpha1.ReasonReady, Message: "publishing, or nothing to publish"}
@@ -43,10 +54,10 @@ var relayReady = settle.Ready{Reason: v1alpha1.ReasonReady, Message: "publishing
 func (r *OutboxRelayReconciler) Reconcile(ctx context.Context, relay *v1alpha1.OutboxRelay) (reconcile.Result, error) {
 	before := relay.DeepCopy()
 	err := r.reconcile(ctx, before, relay)
-	if !r.numbers.Due(before, relay, relayReady, err) {
+	if !r.Numbers.Due(before, relay, relayReady, err) {
 		keepRelayNumbers(before, relay)
 	}
-	return r.Settle(ctx, before, relay, relayReady, r.poll, err)
+	return r.Settler.Settle(ctx, before, relay, relayReady, r.Poll, err)
 }
 
 func (r *OutboxRelayReconciler) reconcile(ctx context.Context, before, relay *v1alpha1.OutboxRelay) error {
@@ -64,12 +75,12 @@ func (r *OutboxRelayReconciler) reconcile(ctx context.Context, before, relay *v1
 			return halt.Together(rollErr, err)
 		}
 	}
-	relay.Status.Workload = workloadStatus(deployment)
-	states, err := statesOf[config.OutboxState](ctx, r.observer, deployment)
+	relay.Status.Workload = worker.Status(deployment)
+	states, err := worker.States[config.OutboxState](ctx, r.Workers, deployment)
 	if err != nil {
 		return halt.Together(rollErr, err)
 	}
-	return halt.Soon(r.poll, weigh(relay, deployment, rollErr, judgeRelay(relay, states, whyNoPod(deployment))))
+	return halt.Soon(r.Poll, weigh(relay, deployment, rollErr, judgeRelay(relay, states, worker.WhyNoPod(deployment))))
 }
 
 // weigh decides between why a pass could not roll the worker and what the
@@ -80,7 +91,7 @@ func weigh(relay *v1alpha1.OutboxRelay, deployment *appsv1.Deployment, rollErr, 
 	switch {
 	case rollErr == nil:
 		return verdict
-	case halted && (h.Reason == v1alpha1.ReasonClusterNotReady || h.Reason == kafka.Unreachable) && rolledGeneration(deployment) == relay.Generation:
+	case halted && (h.Reason == v1alpha1.ReasonClusterNotReady || h.Reason == kafka.Unreachable) && worker.RolledGeneration(deployment) == relay.Generation:
 		return verdict
 	default:
 		return rollErr
@@ -90,39 +101,39 @@ func weigh(relay *v1alpha1.OutboxRelay, deployment *appsv1.Deployment, rollErr, 
 // roll makes the worker and its grants what the spec asks for, and returns its
 // Deployment, nil where the pass ended before.
 func (r *OutboxRelayReconciler) roll(ctx context.Context, before, relay *v1alpha1.OutboxRelay) (*appsv1.Deployment, error) {
-	cluster, connection, err := r.clusters.of(ctx, relay.Namespace, relay.Status.Cluster, relay.Spec.ClusterRef)
+	cluster, connection, err := r.Clusters.Of(ctx, relay.Namespace, relay.Status.Cluster, relay.Spec.ClusterRef)
 	if err != nil {
 		return nil, err
 	}
 	// All references are checked before anything is rolled: a broken one
 	// leaves the last good worker running.
-	topics, refused, err := r.resolveTopics(ctx, topicsRouted(relay), relay.Namespace, cluster.Name, toProduce)
+	topics, refused, err := r.Claims.Resolve(ctx, topicsRouted(relay), relay.Namespace, cluster.Name, claims.ToProduce)
 	if err != nil {
-		return nil, halt.Together(err, r.withdraw(ctx, cluster.Name, connection, before, relay, refused))
+		return nil, halt.Together(err, r.Grants.Withdraw(ctx, cluster.Name, connection, before, relay, refused))
 	}
 	rendered, err := r.render(ctx, relay, cluster, topics)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.holdFinalizer(ctx, relay); err != nil {
+	if err := r.Finalizer.Hold(ctx, relay); err != nil {
 		return nil, err
 	}
 	relay.Status.Cluster = cluster.Name
-	granted, err := r.grant(ctx, cluster.Name, connection, before, relay, relayBindings(relay, topics))
+	granted, err := r.Grants.Grant(ctx, cluster.Name, connection, before, relay, relayBindings(relay, topics))
 	if err != nil {
 		return nil, err
 	}
-	r.tellGrants(before, relay, granted)
+	r.Grants.Tell(before, relay, granted)
 
 	relay.Status.CaptureMode = relay.Spec.Capture.Mode
-	return r.deploy(ctx, relay, rendered)
+	return worker.Deploy(ctx, r.Children, relay, rendered)
 }
 
 // lastDeployment is the worker's Deployment as it is, nil if there is none.
 func (r *OutboxRelayReconciler) lastDeployment(ctx context.Context, relay *v1alpha1.OutboxRelay) (*appsv1.Deployment, error) {
 	var deployment appsv1.Deployment
 	key := client.ObjectKey{Namespace: relay.Namespace, Name: relayWorkerName(relay)}
-	err := r.children.client.Get(ctx, key, &deployment)
+	err := r.Client.Get(ctx, key, &deployment)
 	if apierrors.IsNotFound(err) || (err == nil && !metav1.IsControlledBy(&deployment, relay)) {
 		return nil, nil
 	}
@@ -133,10 +144,10 @@ func (r *OutboxRelayReconciler) lastDeployment(ctx context.Context, relay *v1alp
 }
 
 // topicsRouted are a relay's references to Topics.
-func topicsRouted(relay *v1alpha1.OutboxRelay) []reference {
-	var references []reference
+func topicsRouted(relay *v1alpha1.OutboxRelay) []claims.Reference {
+	var references []claims.Reference
 	for i, route := range relay.Spec.Routes {
-		references = append(references, reference{route.TopicRef, fmt.Sprintf("spec.routes[%d].topicRef", i)})
+		references = append(references, claims.Reference{TopicReference: route.TopicRef, Field: fmt.Sprintf("spec.routes[%d].topicRef", i)})
 	}
 	return references
 }
@@ -151,30 +162,30 @@ func relayBindings(relay *v1alpha1.OutboxRelay, topics []*v1alpha1.Topic) []kafk
 }
 
 // render renders a relay's worker, once its Secrets have what it needs.
-func (r *OutboxRelayReconciler) render(ctx context.Context, relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster, topics []*v1alpha1.Topic) (worker, error) {
-	secrets, err := r.secrets.remembered(relay, cluster, func() (relaySecrets, error) {
+func (r *OutboxRelayReconciler) render(ctx context.Context, relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster, topics []*v1alpha1.Topic) (worker.Spec, error) {
+	secrets, err := r.Secrets.remembered(relay, cluster, func() (relaySecrets, error) {
 		return r.readSecrets(ctx, relay, cluster)
 	})
 	if err != nil {
-		return worker{}, err
+		return worker.Spec{}, err
 	}
 	var names []string
 	for _, topic := range topics {
 		names = append(names, topic.Status.TopicName)
 	}
-	return renderRelay(relay, cluster, names, secrets.keys, secrets.authority, r.image)
+	return renderRelay(relay, cluster, names, secrets.keys, secrets.authority, r.Image)
 }
 
 func (r *OutboxRelayReconciler) readSecrets(ctx context.Context, relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster) (found relaySecrets, err error) {
 	database := relay.Spec.Database.ConnectionSecretRef
-	if _, err := readSecret(ctx, r.clusters.secrets, relay.Namespace, database.Name, "spec.database.connectionSecretRef", database.Key); err != nil {
+	if _, err := r.Clusters.Secret(ctx, relay.Namespace, database.Name, "spec.database.connectionSecretRef", database.Key); err != nil {
 		return found, err
 	}
-	found.keys, err = r.clusters.credentialKeys(ctx, cluster, relay.Namespace, relay.Spec.Kafka.CredentialsSecretRef.Name, "spec.kafka.credentialsSecretRef")
+	found.keys, err = r.Clusters.CredentialKeys(ctx, cluster, relay.Namespace, relay.Spec.Kafka.CredentialsSecretRef.Name, "spec.kafka.credentialsSecretRef")
 	if err != nil {
 		return found, err
 	}
-	found.authority, err = r.clusters.authority(ctx, cluster.Spec.TLS)
+	found.authority, err = r.Clusters.Authority(ctx, cluster.Spec.TLS)
 	return found, err
 }
 
@@ -184,10 +195,19 @@ func (r *OutboxRelayReconciler) finalize(ctx context.Context, before, relay *v1a
 	if !controllerutil.ContainsFinalizer(relay, v1alpha1.Finalizer) {
 		return nil
 	}
-	r.numbers.Forget(relay)
-	r.left.forget(relay)
-	r.secrets.forget(relay)
-	return r.release(ctx, before, relay, relay.Spec.Suspend, nil)
+	r.Numbers.Forget(relay)
+	r.Children.Forget(relay)
+	r.Secrets.forget(relay)
+	if !relay.Spec.Suspend {
+		err := r.Finalizer.CleanUp(ctx, relay, relay.Status.Cluster, func(cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster) error {
+			return r.Grants.Revoke(ctx, cluster.Name, connection, before, relay)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	r.Grants.Forget(relay.Status.Cluster, relay)
+	return r.Finalizer.Drop(ctx, relay)
 }
 
 // keepRelayNumbers leaves the volatile numbers of status as they were.

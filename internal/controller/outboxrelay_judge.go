@@ -3,7 +3,6 @@ package controller
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/halt"
 	"github.com/weir-dev/weir/internal/controller/settle"
+	"github.com/weir-dev/weir/internal/controller/worker"
 	"github.com/weir-dev/weir/internal/relay/config"
 )
 
@@ -23,7 +23,7 @@ const backlogAge = time.Minute
 // and in the light of its spec, and returns the halt that the pass ends with;
 // nil means publishing, or nothing to publish. NoPod is why Kubernetes makes no
 // pod, if it makes none. It is pure.
-func judgeRelay(relay *v1alpha1.OutboxRelay, states []podState[config.OutboxState], noPod string) error {
+func judgeRelay(relay *v1alpha1.OutboxRelay, states []worker.PodState[config.OutboxState], noPod string) error {
 	active, failing := leading(states)
 	setRelayNumbers(relay, active, failing)
 	setBacklogged(relay, active, failing)
@@ -31,40 +31,40 @@ func judgeRelay(relay *v1alpha1.OutboxRelay, states []podState[config.OutboxStat
 	switch {
 	case relay.Status.Workload != nil && relay.Status.Workload.Replicas == 0:
 		return halt.Wait("ScaledToZero", "spec.replicas is 0: rows wait in the table until it is raised")
-	case failing != nil && failing.current && active != nil && !active.current:
-		return problemHalt(failing.state.Problem, "; the worker of the previous spec goes on publishing")
-	case active != nil && active.current:
+	case failing != nil && failing.Current && active != nil && !active.Current:
+		return problemHalt(failing.State.Problem, "; the worker of the previous spec goes on publishing")
+	case active != nil && active.Current:
 		return nil
-	case failing != nil && failing.current:
-		return problemHalt(failing.state.Problem, "")
+	case failing != nil && failing.Current:
+		return problemHalt(failing.State.Problem, "")
 	case active != nil:
 		return halt.Progress("the worker is being replaced by one with the new spec; the old one goes on publishing%s", because(states, noPod))
 	case noPod != "":
 		return halt.Progress("%s", noPod)
 	case len(states) == 0:
 		return halt.Progress("waiting for the worker's pod")
-	case states[0].err != nil:
-		return halt.Progress("waiting for the worker: %v", states[0].err)
+	case states[0].Err != nil:
+		return halt.Progress("waiting for the worker: %v", states[0].Err)
 	default:
 		return halt.Progress("the worker is starting")
 	}
 }
 
 // because says what keeps the new pod from taking over; empty where nothing does.
-func because(states []podState[config.OutboxState], noPod string) string {
+func because(states []worker.PodState[config.OutboxState], noPod string) string {
 	if noPod != "" {
 		return ": " + noPod
 	}
-	if newest := states[0]; newest.current && newest.err != nil {
-		return ": " + newest.err.Error()
+	if newest := states[0]; newest.Current && newest.Err != nil {
+		return ": " + newest.Err.Error()
 	}
 	return ""
 }
 
 // leading picks the pod that publishes, and the newest one that cannot.
-func leading(states []podState[config.OutboxState]) (active, failing *podState[config.OutboxState]) {
+func leading(states []worker.PodState[config.OutboxState]) (active, failing *worker.PodState[config.OutboxState]) {
 	for i := range states {
-		switch state := states[i].state; {
+		switch state := states[i].State; {
 		case state == nil:
 		case state.Phase == config.Active && active == nil:
 			active = &states[i]
@@ -86,22 +86,10 @@ func problemHalt(problem *config.Problem, suffix string) error {
 	if slices.Contains(passing, problem.Reason) {
 		kind = halt.Progressing
 	}
-	return &halt.Halt{Kind: kind, Reason: reasonOf(problem), Message: problem.Message + suffix}
+	return &halt.Halt{Kind: kind, Reason: worker.Reason(problem), Message: problem.Message + suffix}
 }
 
-// conditionReason is what the API server accepts for the reason of a condition.
-var conditionReason = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]{0,100}[A-Za-z0-9_])?$`)
-
-// reasonOf is the reason of a worker's problem; workers may be of another
-// version than the operator.
-func reasonOf(problem *config.Problem) string {
-	if conditionReason.MatchString(problem.Reason) {
-		return problem.Reason
-	}
-	return "WorkerFailing"
-}
-
-func setRelayNumbers(relay *v1alpha1.OutboxRelay, active, failing *podState[config.OutboxState]) {
+func setRelayNumbers(relay *v1alpha1.OutboxRelay, active, failing *worker.PodState[config.OutboxState]) {
 	source := active
 	if source == nil {
 		source = failing
@@ -110,30 +98,30 @@ func setRelayNumbers(relay *v1alpha1.OutboxRelay, active, failing *podState[conf
 	if source == nil {
 		return
 	}
-	state := source.state
+	state := source.State
 	if state.PendingRows >= 0 {
-		relay.Status.PendingRows = ptr(settle.RoundCount(state.PendingRows))
+		relay.Status.PendingRows = new(settle.RoundCount(state.PendingRows))
 	}
 	if state.OldestPendingSeconds >= 0 && relay.Spec.Outbox.Columns.CreatedAt != "" {
-		relay.Status.OldestPendingSeconds = ptr(int64(math.Round(state.OldestPendingSeconds)))
+		relay.Status.OldestPendingSeconds = new(int64(math.Round(state.OldestPendingSeconds)))
 	}
 	if !state.LastPublished.IsZero() {
 		relay.Status.LastPublishedTime = &metav1.Time{Time: state.LastPublished.Truncate(time.Second)}
 	}
 }
 
-func setBacklogged(relay *v1alpha1.OutboxRelay, active, failing *podState[config.OutboxState]) {
+func setBacklogged(relay *v1alpha1.OutboxRelay, active, failing *worker.PodState[config.OutboxState]) {
 	set := func(status metav1.ConditionStatus, reason, format string, args ...any) {
 		settle.SetCondition(relay, v1alpha1.ConditionBacklogged, status, reason, fmt.Sprintf(format, args...))
 	}
 	switch {
-	case failing != nil && active == nil && failing.state.PendingRows > 0:
-		set(metav1.ConditionTrue, v1alpha1.ReasonRowsWaiting, "rows wait in %s: %s", relay.Spec.Outbox.Table, failing.state.Problem.Message)
-	case failing != nil && active == nil && failing.state.PendingRows == 0:
+	case failing != nil && active == nil && failing.State.PendingRows > 0:
+		set(metav1.ConditionTrue, v1alpha1.ReasonRowsWaiting, "rows wait in %s: %s", relay.Spec.Outbox.Table, failing.State.Problem.Message)
+	case failing != nil && active == nil && failing.State.PendingRows == 0:
 		set(metav1.ConditionFalse, v1alpha1.ReasonKeepingUp, "no rows wait")
-	case active != nil && active.state.OldestPendingSeconds > backlogAge.Seconds():
+	case active != nil && active.State.OldestPendingSeconds > backlogAge.Seconds():
 		set(metav1.ConditionTrue, v1alpha1.ReasonRowsWaiting, "the oldest row in %s has waited for more than %s", relay.Spec.Outbox.Table, backlogAge)
-	case active != nil && active.state.PendingRows >= 0:
+	case active != nil && active.State.PendingRows >= 0:
 		set(metav1.ConditionFalse, v1alpha1.ReasonKeepingUp, "rows are published as they come")
 	default:
 		set(metav1.ConditionUnknown, v1alpha1.ReasonBacklogUnknown, "no worker has told yet how many rows wait")

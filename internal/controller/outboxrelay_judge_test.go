@@ -9,18 +9,20 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/worker"
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/internal/relay/config"
 )
 
 // The pods in these tables: of the config that is rendered now, or of an older one.
-type pods = []podState[config.OutboxState]
+type pods = []worker.PodState[config.OutboxState]
 
-func says(current bool, state config.OutboxState) podState[config.OutboxState] {
-	return podState[config.OutboxState]{pod: "worker", current: current, state: &state}
+func says(current bool, state config.OutboxState) worker.PodState[config.OutboxState] {
+	return worker.PodState[config.OutboxState]{Pod: "worker", Current: current, State: &state}
 }
 
 func failing(reason string) config.OutboxState {
@@ -46,7 +48,7 @@ func TestJudgeRelay(t *testing.T) {
 		"publishing beside a standby":     {pods: pods{says(true, idle(config.Standby)), says(true, active)}},
 		"publishing beside a failing one": {pods: pods{says(true, failing("KafkaUnauthorized")), says(true, active)}},
 		"scaled to zero": {
-			replicas: ptr(int32(0)), pods: pods{says(true, active)},
+			replicas: new(int32(0)), pods: pods{says(true, active)},
 			want: halt.Wait("ScaledToZero", "spec.replicas is 0: rows wait in the table until it is raised"),
 		},
 		"no pod":          {want: halt.Progress("waiting for the worker's pod")},
@@ -54,7 +56,7 @@ func TestJudgeRelay(t *testing.T) {
 		"standing by":     {pods: pods{says(true, idle(config.Standby))}, want: halt.Progress("the worker is starting")},
 		"an unknown word": {pods: pods{says(true, idle("Dreaming"))}, want: halt.Progress("the worker is starting")},
 		"silent": {
-			pods: pods{{pod: "worker", current: true, err: errors.New("pod worker does not answer")}},
+			pods: pods{{Pod: "worker", Current: true, Err: errors.New("pod worker does not answer")}},
 			want: halt.Progress("waiting for the worker: pod worker does not answer"),
 		},
 		"handing over": {
@@ -100,7 +102,7 @@ func TestJudgeRelay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			relay := &v1alpha1.OutboxRelay{}
-			relay.Status.Workload = &v1alpha1.WorkloadStatus{Replicas: defaulted(test.replicas, 1)}
+			relay.Status.Workload = &v1alpha1.WorkloadStatus{Replicas: ptr.Deref(test.replicas, 1)}
 			got := judgeRelay(relay, test.pods, "")
 			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(halt.Halt{})); diff != "" {
 				t.Errorf("verdict (-want +got):\n%s", diff)
@@ -133,26 +135,26 @@ func TestRelayNumbers(t *testing.T) {
 			createdAt: "created_at",
 			pods:      pods{says(true, config.OutboxState{Phase: config.Active, PendingRows: 12345, OldestPendingSeconds: 59.6, LastPublished: at})},
 			want: v1alpha1.OutboxRelayStatus{
-				PendingRows: ptr(int64(12000)), OldestPendingSeconds: ptr(int64(60)), LastPublishedTime: ptr(metav1.NewTime(at.Truncate(time.Second))),
+				PendingRows: new(int64(12000)), OldestPendingSeconds: new(int64(60)), LastPublishedTime: new(metav1.NewTime(at.Truncate(time.Second))),
 			},
 			backlogged: keepingUp,
 		},
 		"ages without their column are not known": {
 			pods:       pods{says(true, config.OutboxState{Phase: config.Active, OldestPendingSeconds: 0})},
-			want:       v1alpha1.OutboxRelayStatus{PendingRows: ptr(int64(0))},
+			want:       v1alpha1.OutboxRelayStatus{PendingRows: new(int64(0))},
 			backlogged: keepingUp,
 		},
 		"falling behind": {
 			createdAt: "created_at",
 			pods:      pods{says(true, config.OutboxState{Phase: config.Active, PendingRows: 7, OldestPendingSeconds: 61})},
-			want:      v1alpha1.OutboxRelayStatus{PendingRows: ptr(int64(7)), OldestPendingSeconds: ptr(int64(61))},
+			want:      v1alpha1.OutboxRelayStatus{PendingRows: new(int64(7)), OldestPendingSeconds: new(int64(61))},
 			backlogged: metav1.Condition{
 				Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonRowsWaiting, Message: "the oldest row in public.outbox has waited for more than 1m0s",
 			},
 		},
 		"an outage": {
 			pods: pods{says(true, failing("KafkaUnreachable"))},
-			want: v1alpha1.OutboxRelayStatus{PendingRows: ptr(int64(5))},
+			want: v1alpha1.OutboxRelayStatus{PendingRows: new(int64(5))},
 			backlogged: metav1.Condition{
 				Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonRowsWaiting, Message: "rows wait in public.outbox: cure it",
 			},
@@ -161,7 +163,7 @@ func TestRelayNumbers(t *testing.T) {
 			pods: pods{says(true, config.OutboxState{
 				Phase: config.Failing, OldestPendingSeconds: -1, Problem: &config.Problem{Reason: "KafkaUnreachable", Message: "cure it"},
 			})},
-			want:       v1alpha1.OutboxRelayStatus{PendingRows: ptr(int64(0))},
+			want:       v1alpha1.OutboxRelayStatus{PendingRows: new(int64(0))},
 			backlogged: metav1.Condition{Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonKeepingUp, Message: "no rows wait"},
 		},
 	} {
@@ -210,9 +212,9 @@ func TestWeigh(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			relay := &v1alpha1.OutboxRelay{ObjectMeta: metav1.ObjectMeta{Generation: 3}}
-			deployment := worker{generation: test.rolled, component: "outbox"}.deployment()
+			deployment := worker.Spec{Generation: test.rolled, Component: "outbox"}.Deployment()
 			if test.rolled < 0 {
-				deployment.Annotations[generationAnnotation] = "yes"
+				deployment.Annotations[worker.GenerationAnnotation] = "yes"
 			}
 			if got := weigh(relay, deployment, test.rollErr, verdict); !errors.Is(got, test.want) {
 				t.Errorf("got %v, want %v", got, test.want)

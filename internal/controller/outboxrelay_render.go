@@ -6,8 +6,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/worker"
 	"github.com/weir-dev/weir/internal/relay/config"
 )
 
@@ -16,12 +18,12 @@ func relayWorkerName(relay *v1alpha1.OutboxRelay) string { return "weir-outbox-"
 // renderRelay renders the worker of an OutboxRelay. Topics are the names in
 // Kafka of the routes' Topics, in their order; keys are those of the
 // credentials Secret; authority is the brokers' CA, empty for the system's.
-func renderRelay(relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster, topics, keys []string, authority, image string) (worker, error) {
+func renderRelay(relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster, topics, keys []string, authority, image string) (worker.Spec, error) {
 	columns := relay.Spec.Outbox.Columns
 	outbox := config.Outbox{
 		Name:     relay.Namespace + "/" + relay.Name,
-		Kafka:    kafkaConfig(cluster, authority != "", keys),
-		Database: config.Database{Engine: string(relay.Spec.Database.Engine), URIFile: databaseURI},
+		Kafka:    worker.KafkaConfig(cluster, authority != "", keys),
+		Database: config.Database{Engine: string(relay.Spec.Database.Engine), URIFile: worker.DatabaseURI},
 		Table:    relay.Spec.Outbox.Table,
 		Columns: config.Columns{
 			ID:            columns.ID,
@@ -47,35 +49,28 @@ func renderRelay(relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster, to
 	}
 	text, err := json.MarshalIndent(outbox, "", "  ")
 	if err != nil {
-		return worker{}, fmt.Errorf("rendering %s: %w", config.OutboxFile, err)
+		return worker.Spec{}, fmt.Errorf("rendering %s: %w", config.OutboxFile, err)
 	}
 	files := map[string]string{config.OutboxFile: string(text)}
 	if authority != "" {
-		files[authorityPEM] = authority
+		files[worker.AuthorityPEM] = authority
 	}
 	secret := relay.Spec.Database.ConnectionSecretRef
-	secrets := []corev1.VolumeProjection{secretFiles(secret.Name, map[string]string{secret.Key: databaseURI})}
+	secrets := []corev1.VolumeProjection{worker.SecretFiles(secret.Name, map[string]string{secret.Key: worker.DatabaseURI})}
 	if len(keys) > 0 {
-		secrets = append(secrets, kafkaFiles(relay.Spec.Kafka.CredentialsSecretRef.Name, keys))
+		secrets = append(secrets, worker.KafkaFiles(relay.Spec.Kafka.CredentialsSecretRef.Name, keys))
 	}
-	return worker{
-		owner:      *metav1.NewControllerRef(relay, v1alpha1.GroupVersion.WithKind("OutboxRelay")),
-		name:       relayWorkerName(relay),
-		generation: relay.Generation,
-		namespace:  relay.Namespace,
-		component:  "outbox",
-		image:      image,
-		replicas:   defaulted(relay.Spec.Replicas, 1),
-		resources:  relay.Spec.Resources,
-		template:   relay.Spec.PodTemplate,
-		files:      files,
-		secrets:    secrets,
+	return worker.Spec{
+		Owner:      *metav1.NewControllerRef(relay, v1alpha1.GroupVersion.WithKind("OutboxRelay")),
+		Name:       relayWorkerName(relay),
+		Generation: relay.Generation,
+		Namespace:  relay.Namespace,
+		Component:  "outbox",
+		Image:      image,
+		Replicas:   ptr.Deref(relay.Spec.Replicas, 1),
+		Resources:  relay.Spec.Resources,
+		Template:   relay.Spec.PodTemplate,
+		Files:      files,
+		Secrets:    secrets,
 	}, nil
-}
-
-func defaulted(n *int32, otherwise int32) int32 {
-	if n == nil {
-		return otherwise
-	}
-	return *n
 }

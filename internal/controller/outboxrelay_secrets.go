@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/pool"
 )
 
 // relaySecrets is what a relay's worker is rendered from besides its spec, and
@@ -46,7 +47,7 @@ func (m *rememberedSecrets) remembered(relay *v1alpha1.OutboxRelay, cluster *v1a
 	m.mu.Lock()
 	known, ok := m.found[relay.UID]
 	m.mu.Unlock()
-	if ok && known.generation == relay.Generation && known.version == versionOf(cluster) && time.Since(known.at) < m.interval {
+	if ok && known.generation == relay.Generation && known.version == pool.Version(cluster) && time.Since(known.at) < m.interval {
 		return known.relaySecrets, nil
 	}
 	secrets, err := read()
@@ -54,7 +55,7 @@ func (m *rememberedSecrets) remembered(relay *v1alpha1.OutboxRelay, cluster *v1a
 	defer m.mu.Unlock()
 	delete(m.found, relay.UID)
 	if err == nil {
-		m.found[relay.UID] = secretsFound{secrets, relay.Generation, versionOf(cluster), time.Now()}
+		m.found[relay.UID] = secretsFound{secrets, relay.Generation, pool.Version(cluster), time.Now()}
 	}
 	return secrets, err
 }

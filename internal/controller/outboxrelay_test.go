@@ -12,12 +12,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/child"
+	"github.com/weir-dev/weir/internal/controller/worker"
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/internal/relay/config"
 )
 
-// worker reads the Deployment of the relay orders, nil if there is none.
-func (h *harness) worker() *appsv1.Deployment {
+// deployed reads the Deployment of the relay orders, nil if there is none.
+func deployed(h *harness) *appsv1.Deployment {
 	h.Helper()
 	var deployment appsv1.Deployment
 	err := h.live.Get(h.Context(), client.ObjectKey{Namespace: h.namespace, Name: "weir-outbox-orders"}, &deployment)
@@ -54,7 +56,7 @@ func TestRelay(t *testing.T) {
 	at := time.Now().UTC().Truncate(time.Second)
 	pod.says(config.OutboxState{Phase: config.Active, PendingRows: 3, OldestPendingSeconds: 2.4, LastPublished: at})
 	result, err := h.pass(relay)
-	if err != nil || result.RequeueAfter != h.set.relay.poll {
+	if err != nil || result.RequeueAfter != h.set.relay.Poll {
 		t.Errorf("the pass returned %v, %v; want to come back at the poll interval", result, err)
 	}
 	h.wantsReady(relay)
@@ -67,7 +69,7 @@ func TestRelay(t *testing.T) {
 		Problem: &config.Problem{Reason: "PrivilegeMissing", Message: "GRANT SELECT, DELETE ON public.outbox TO shop"},
 	})
 	result, err = h.pass(relay)
-	if err != nil || result.RequeueAfter != h.set.relay.poll {
+	if err != nil || result.RequeueAfter != h.set.relay.Poll {
 		t.Errorf("the pass returned %v, %v; want to come back at the poll interval", result, err)
 	}
 	h.wantsStalled(relay, "PrivilegeMissing", "GRANT SELECT, DELETE ON public.outbox TO shop")
@@ -75,16 +77,16 @@ func TestRelay(t *testing.T) {
 
 	// Another spec rolls the worker; the old pod goes on until the new one can.
 	pod.says(config.OutboxState{Phase: config.Active})
-	was := h.worker()
+	was := deployed(h)
 	h.update(relay, func() { relay.Spec.Capture.Polling.BatchSize = 10 })
 	h.settled(relay)
 	h.wants(relay, v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonProgressing, "the old one goes on publishing")
 	// So it needs its files, until the new pod is ready.
-	if had := mountedFiles(was.Spec.Template.Spec); had == h.files(h.namespace, "weir-outbox-orders").Name || !h.exists(&corev1.ConfigMap{}, had) {
+	if had := worker.MountedFiles(was.Spec.Template.Spec); had == h.files(h.namespace, "weir-outbox-orders").Name || !h.exists(&corev1.ConfigMap{}, had) {
 		t.Error("the old pod's files are gone, or changed")
 	}
-	now := h.worker()
-	if now.Spec.Template.Annotations[configAnnotation] == was.Spec.Template.Annotations[configAnnotation] {
+	now := deployed(h)
+	if now.Spec.Template.Annotations[worker.ConfigAnnotation] == was.Spec.Template.Annotations[worker.ConfigAnnotation] {
 		t.Error("a change of the spec did not roll the worker")
 	}
 	second := h.pod(h.namespace, "weir-outbox-orders")
@@ -96,14 +98,14 @@ func TestRelay(t *testing.T) {
 		Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
 	})
 	h.pass(relay)
-	if had := mountedFiles(was.Spec.Template.Spec); !h.exists(&corev1.ConfigMap{}, had) {
+	if had := worker.MountedFiles(was.Spec.Template.Spec); !h.exists(&corev1.ConfigMap{}, had) {
 		t.Error("the files of a pod that runs are gone")
 	}
 	pod.remove()
 	second.says(config.OutboxState{Phase: config.Active})
 	h.pass(relay)
 	h.wantsReady(relay)
-	if had := mountedFiles(was.Spec.Template.Spec); h.exists(&corev1.ConfigMap{}, had) {
+	if had := worker.MountedFiles(was.Spec.Template.Spec); h.exists(&corev1.ConfigMap{}, had) {
 		t.Error("the files of the pod that is gone are still there")
 	}
 
@@ -125,7 +127,7 @@ func TestRelayReferences(t *testing.T) {
 	pod.says(config.OutboxState{Phase: config.Active})
 	h.pass(relay)
 	h.wantsReady(relay)
-	good := h.worker()
+	good := deployed(h)
 	granted := kafka.Publish("User:shop-relay", topic.Status.TopicName)
 
 	spec := *relay.Spec.DeepCopy()
@@ -162,7 +164,7 @@ func TestRelayReferences(t *testing.T) {
 			"a toleration that Kubernetes refuses", func(s *v1alpha1.OutboxRelaySpec) {
 				s.PodTemplate.Tolerations = []corev1.Toleration{{Key: "a", Operator: "Never"}}
 			},
-			true, reasonRejected, "Kubernetes refuses what this resource asks for: ",
+			true, child.ReasonRejected, "Kubernetes refuses what this resource asks for: ",
 		},
 	} {
 		h.update(relay, func() { spec.DeepCopyInto(&relay.Spec); test.change(&relay.Spec) })
@@ -173,7 +175,7 @@ func TestRelayReferences(t *testing.T) {
 		} else {
 			h.wants(relay, v1alpha1.ConditionReady, metav1.ConditionFalse, test.reason, test.message)
 		}
-		if diff := cmp.Diff(good.Spec, h.worker().Spec); diff != "" {
+		if diff := cmp.Diff(good.Spec, deployed(h).Spec); diff != "" {
 			t.Errorf("%s: the last good worker was changed:\n%s", test.name, diff)
 		}
 		h.wantsBindings(topic.Status.TopicName, granted...)
@@ -275,11 +277,11 @@ func TestSuspendedRelayIsLeftAlone(t *testing.T) {
 	topic := h.readyTopic("orders")
 	relay := h.relay("orders")
 	h.settled(relay)
-	good := h.worker()
+	good := deployed(h)
 	h.update(relay, func() { relay.Spec.Suspend, relay.Spec.Capture.Polling.BatchSize = true, 7 })
 	h.pass(relay)
 	h.wants(relay, v1alpha1.ConditionReady, metav1.ConditionUnknown, v1alpha1.ReasonSuspended, "")
-	if diff := cmp.Diff(good, h.worker()); diff != "" {
+	if diff := cmp.Diff(good, deployed(h)); diff != "" {
 		t.Errorf("the worker was changed:\n%s", diff)
 	}
 	h.delete(relay)
@@ -295,43 +297,19 @@ func TestRelayWorkerIsPutRight(t *testing.T) {
 	h.readyTopic("orders")
 	relay := h.relay("orders")
 	h.settled(relay)
-	good := h.worker()
+	good := deployed(h)
 	changed := good.DeepCopy()
-	changed.Spec.Replicas = ptr(int32(3))
+	changed.Spec.Replicas = new(int32(3))
 	changed.Spec.Template.Spec.Containers[0].Image = "other"
 	changed.Annotations["example.com/theirs"] = "yes"
 	h.must(h.live.Update(t.Context(), changed))
 	h.sync(changed)
 	h.settled(relay)
-	now := h.worker()
+	now := deployed(h)
 	if diff := cmp.Diff(good.Spec, now.Spec); diff != "" {
 		t.Errorf("the worker stays changed:\n%s", diff)
 	}
 	if now.Annotations["example.com/theirs"] != "yes" {
 		t.Error("what another controller added is gone")
-	}
-}
-
-// In a namespace that enforces the restricted pod security standard, the
-// workers' pods are admitted.
-func TestWorkersAreRestricted(t *testing.T) {
-	t.Parallel()
-	h := newHarness(t)
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
-		Name: h.namespace + "-restricted", Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
-	}}
-	h.must(h.live.Create(t.Context(), namespace))
-	for _, w := range []worker{goldenRelay(t), goldenRetryWorker(t)} {
-		template := w.deployment().Spec.Template
-		pod := &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}
-		pod.Namespace, pod.Name = namespace.Name, w.name
-		if err := h.live.Create(t.Context(), pod, client.DryRunAll); err != nil {
-			t.Errorf("%s: %v", w.name, err)
-		}
-		pod.ResourceVersion = ""
-		pod.Spec.Containers[0].SecurityContext = nil
-		if err := h.live.Create(t.Context(), pod, client.DryRunAll); err == nil {
-			t.Error("the API server does not enforce the standard")
-		}
 	}
 }

@@ -86,7 +86,7 @@ func refusedWorld(t *testing.T) (*harness, *strings.Replacer) {
 	h.policy("standard")
 	h.policy("endless", func(policy *v1alpha1.DeadLetterPolicy) {
 		policy.Spec.Retry.MaxAttempts = 20
-		policy.Spec.Retry.Backoff.Factor = ptr(int32(100))
+		policy.Spec.Retry.Backoff.Factor = new(int32(100))
 	})
 	h.readyGroup("billing", withPolicy)
 	return h, strings.NewReplacer(

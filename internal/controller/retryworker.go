@@ -16,19 +16,13 @@ import (
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/release"
 	"github.com/weir-dev/weir/internal/controller/settle"
+	"github.com/weir-dev/weir/internal/controller/worker"
 	"github.com/weir-dev/weir/internal/deadletter"
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/internal/relay/config"
 )
-
-// retryWorkers runs the retry worker of a KafkaCluster, for all groups with a
-// policy on it, in the operator's namespace.
-type retryWorkers struct {
-	children
-	observer
-	image string
-}
 
 // ensureRetryWorker makes the retry worker follow the groups of a cluster, and
 // says in RetryWorkerReady how it is. A worker that cannot run is no reason
@@ -39,7 +33,7 @@ func (r *KafkaClusterReconciler) ensureRetryWorker(ctx context.Context, before, 
 		return err
 	}
 	want := retryBindings(cluster, groups)
-	if _, err := r.grant(ctx, cluster.Name, connection, before, cluster, want); err != nil {
+	if _, err := r.Grants.Grant(ctx, cluster.Name, connection, before, cluster, want); err != nil {
 		return err
 	}
 	if len(groups) == 0 {
@@ -63,7 +57,7 @@ func (r *KafkaClusterReconciler) ensureRetryWorker(ctx context.Context, before, 
 // runRetryWorker applies the worker and reads its state. Halts say why it does
 // not work.
 func (r *KafkaClusterReconciler) runRetryWorker(ctx context.Context, cluster *v1alpha1.KafkaCluster, groups []config.RetryGroup) error {
-	secret, err := retrySecret(cluster, r.clusters.namespace)
+	secret, err := retrySecret(cluster, r.Clusters.Namespace)
 	if err != nil {
 		cluster.Status.RetryWorker = nil
 		if err := r.removeRetryWorker(ctx, cluster); err != nil {
@@ -73,44 +67,44 @@ func (r *KafkaClusterReconciler) runRetryWorker(ctx context.Context, cluster *v1
 	}
 	var keys []string
 	if secret != "" {
-		if keys, err = r.clusters.credentialKeys(ctx, cluster, r.clusters.namespace, secret, "spec.retryWorker.kafka.credentialsSecretRef"); err != nil {
+		if keys, err = r.Clusters.CredentialKeys(ctx, cluster, r.Clusters.Namespace, secret, "spec.retryWorker.kafka.credentialsSecretRef"); err != nil {
 			return err
 		}
 	}
-	authority, err := r.clusters.authority(ctx, cluster.Spec.TLS)
+	authority, err := r.Clusters.Authority(ctx, cluster.Spec.TLS)
 	if err != nil {
 		return err
 	}
-	rendered, err := renderRetryWorker(cluster, groups, secret, keys, authority, r.clusters.namespace, r.retry.image)
+	rendered, err := renderRetryWorker(cluster, groups, secret, keys, authority, r.Clusters.Namespace, r.Image)
 	if err != nil {
 		return err
 	}
-	deployment, err := r.retry.deploy(ctx, cluster, rendered)
+	deployment, err := worker.Deploy(ctx, r.Children, cluster, rendered)
 	if err != nil {
 		return err
 	}
-	cluster.Status.RetryWorker = workloadStatus(deployment)
-	states, err := statesOf[config.RetryState](ctx, r.retry.observer, deployment)
+	cluster.Status.RetryWorker = worker.Status(deployment)
+	states, err := worker.States[config.RetryState](ctx, r.Workers, deployment)
 	if err != nil {
 		return err
 	}
-	return judgeRetryWorker(states, whyNoPod(deployment))
+	return judgeRetryWorker(states, worker.WhyNoPod(deployment))
 }
 
 // judgeRetryWorker returns the halt that says why a retry worker does not
 // work; nil if it does. It is pure.
-func judgeRetryWorker(states []podState[config.RetryState], noPod string) error {
+func judgeRetryWorker(states []worker.PodState[config.RetryState], noPod string) error {
 	for _, one := range states {
-		if one.state != nil && one.state.Phase == config.Active {
+		if one.State != nil && one.State.Phase == config.Active {
 			return nil
 		}
 	}
 	for _, one := range states {
 		switch {
-		case one.state != nil && one.state.Problem != nil:
-			return halt.Wait(reasonOf(one.state.Problem), "%s", one.state.Problem.Message)
-		case one.err != nil:
-			return halt.Wait(v1alpha1.ReasonProgressing, "%v", one.err)
+		case one.State != nil && one.State.Problem != nil:
+			return halt.Wait(worker.Reason(one.State.Problem), "%s", one.State.Problem.Message)
+		case one.Err != nil:
+			return halt.Wait(v1alpha1.ReasonProgressing, "%v", one.Err)
 		}
 	}
 	if noPod != "" {
@@ -162,7 +156,7 @@ func (r *KafkaClusterReconciler) retryGroups(ctx context.Context, cluster *v1alp
 // previousGroups is what the worker has been told last, keyed by group ID.
 func (r *KafkaClusterReconciler) previousGroups(ctx context.Context, cluster *v1alpha1.KafkaCluster) (map[string]config.RetryGroup, error) {
 	var deployment appsv1.Deployment
-	err := r.Client.Get(ctx, client.ObjectKey{Namespace: r.clusters.namespace, Name: retryWorkerName(cluster.Name)}, &deployment)
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: r.Clusters.Namespace, Name: retryWorkerName(cluster.Name)}, &deployment)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
@@ -170,7 +164,7 @@ func (r *KafkaClusterReconciler) previousGroups(ctx context.Context, cluster *v1
 		return nil, err
 	}
 	var files corev1.ConfigMap
-	err = r.Client.Get(ctx, client.ObjectKey{Namespace: r.clusters.namespace, Name: mountedFiles(deployment.Spec.Template.Spec)}, &files)
+	err = r.Client.Get(ctx, client.ObjectKey{Namespace: r.Clusters.Namespace, Name: worker.MountedFiles(deployment.Spec.Template.Spec)}, &files)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
@@ -192,19 +186,19 @@ func (r *KafkaClusterReconciler) previousGroups(ctx context.Context, cluster *v1
 // revokeRetryWorker takes back what the worker of a cluster was granted; owner
 // references collect the worker.
 func (r *KafkaClusterReconciler) revokeRetryWorker(ctx context.Context, before, cluster *v1alpha1.KafkaCluster) error {
-	if len(cluster.Status.ManagedBindings) == 0 || cluster.Spec.Suspend || forced(cluster) {
+	if len(cluster.Status.ManagedBindings) == 0 || cluster.Spec.Suspend || release.Forced(cluster) {
 		return nil
 	}
-	connection, err := r.clusters.behind(ctx, cluster)
+	connection, err := r.Clusters.Behind(ctx, cluster)
 	if err != nil {
 		return err
 	}
-	return r.revoke(ctx, cluster.Name, connection, before, cluster)
+	return r.Grants.Revoke(ctx, cluster.Name, connection, before, cluster)
 }
 
 func (r *KafkaClusterReconciler) removeRetryWorker(ctx context.Context, cluster *v1alpha1.KafkaCluster) error {
-	return r.retry.undeploy(ctx, cluster, worker{
-		name: retryWorkerName(cluster.Name), namespace: r.clusters.namespace, component: retryComponent,
+	return worker.Undeploy(ctx, r.Children, cluster, worker.Spec{
+		Name: retryWorkerName(cluster.Name), Namespace: r.Clusters.Namespace, Component: retryComponent,
 	})
 }
 

@@ -6,9 +6,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/worker"
 	"github.com/weir-dev/weir/internal/relay/config"
 )
 
@@ -56,38 +58,38 @@ func retryGroup(group *v1alpha1.ConsumerGroup, policy *v1alpha1.DeadLetterPolicy
 
 // renderRetryWorker renders the worker of a cluster; the arguments are as in
 // renderRelay, namespace is the operator's.
-func renderRetryWorker(cluster *v1alpha1.KafkaCluster, groups []config.RetryGroup, secret string, keys []string, authority, namespace, image string) (worker, error) {
+func renderRetryWorker(cluster *v1alpha1.KafkaCluster, groups []config.RetryGroup, secret string, keys []string, authority, namespace, image string) (worker.Spec, error) {
 	text, err := json.MarshalIndent(config.Retry{
 		Name:          cluster.Name,
-		Kafka:         kafkaConfig(cluster, authority != "", keys),
+		Kafka:         worker.KafkaConfig(cluster, authority != "", keys),
 		ConsumerGroup: retryConsumerGroup(cluster.Name),
 		Groups:        groups,
 	}, "", "  ")
 	if err != nil {
-		return worker{}, fmt.Errorf("rendering %s: %w", config.RetryFile, err)
+		return worker.Spec{}, fmt.Errorf("rendering %s: %w", config.RetryFile, err)
 	}
 	spec := cluster.Spec.RetryWorker
 	if spec == nil {
 		spec = &v1alpha1.RetryWorkerSpec{}
 	}
-	rendered := worker{
-		owner:      *metav1.NewControllerRef(cluster, v1alpha1.GroupVersion.WithKind("KafkaCluster")),
-		name:       retryWorkerName(cluster.Name),
-		namespace:  namespace,
-		component:  retryComponent,
-		image:      image,
-		replicas:   defaulted(spec.Replicas, 1),
-		resources:  spec.Resources,
-		template:   spec.PodTemplate,
-		generation: cluster.Generation,
-		files:      map[string]string{config.RetryFile: string(text)},
-		followed:   true,
+	rendered := worker.Spec{
+		Owner:      *metav1.NewControllerRef(cluster, v1alpha1.GroupVersion.WithKind("KafkaCluster")),
+		Name:       retryWorkerName(cluster.Name),
+		Namespace:  namespace,
+		Component:  retryComponent,
+		Image:      image,
+		Replicas:   ptr.Deref(spec.Replicas, 1),
+		Resources:  spec.Resources,
+		Template:   spec.PodTemplate,
+		Generation: cluster.Generation,
+		Files:      map[string]string{config.RetryFile: string(text)},
+		Followed:   true,
 	}
 	if authority != "" {
-		rendered.files[authorityPEM] = authority
+		rendered.Files[worker.AuthorityPEM] = authority
 	}
 	if len(keys) > 0 {
-		rendered.secrets = []corev1.VolumeProjection{kafkaFiles(secret, keys)}
+		rendered.Secrets = []corev1.VolumeProjection{worker.KafkaFiles(secret, keys)}
 	}
 	return rendered, nil
 }

@@ -12,6 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/child"
+	"github.com/weir-dev/weir/internal/controller/worker"
 	"github.com/weir-dev/weir/internal/deadletter"
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/internal/relay/config"
@@ -20,7 +22,7 @@ import (
 
 // told is what the retry worker of a cluster is told by its ConfigMap, once the
 // API server has it; nil where there is none.
-func (h *harness) told(cluster *v1alpha1.KafkaCluster) *config.Retry {
+func told(h *harness, cluster *v1alpha1.KafkaCluster) *config.Retry {
 	h.Helper()
 	files := h.files(h.operator, retryWorkerName(cluster.Name))
 	if files == nil {
@@ -31,38 +33,14 @@ func (h *harness) told(cluster *v1alpha1.KafkaCluster) *config.Retry {
 	return told
 }
 
-// settled makes passes over obj until one does not write: the cache has what
-// the pass before has written.
-func (h *harness) settled(obj client.Object) {
-	h.Helper()
-	h.await(func() string {
-		before := h.api.writes.Load()
-		if _, err := h.pass(obj); err != nil {
-			return err.Error()
-		}
-		if h.api.writes.Load() != before {
-			return "it still writes"
-		}
-		return ""
-	})
-}
-
 func millisecond(n int) config.Duration { return config.Duration(time.Duration(n) * time.Millisecond) }
-
-// withRetryWorker gives the retry worker of a cluster an identity of its own.
-func (h *harness) withRetryWorker(cluster *v1alpha1.KafkaCluster) {
-	h.secret(h.operator, "retry", "username", "retry", "password", "secret")
-	cluster.Spec.RetryWorker = &v1alpha1.RetryWorkerSpec{Kafka: v1alpha1.KafkaCredentials{
-		Principal: "User:retry", CredentialsSecretRef: v1alpha1.SecretReference{Name: "retry"},
-	}}
-}
 
 func TestRetryWorkerComesAndGoes(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	cluster := h.cluster(h.withRetryWorker)
 	h.readyTopic("orders")
-	if h.told(cluster) != nil || h.condition(cluster, v1alpha1.ConditionRetryWorkerReady).Type != "" || cluster.Status.RetryWorker != nil {
+	if told(h, cluster) != nil || h.condition(cluster, v1alpha1.ConditionRetryWorkerReady).Type != "" || cluster.Status.RetryWorker != nil {
 		t.Error("there is a retry worker without a group to work for")
 	}
 	policy := h.policy("standard", func(policy *v1alpha1.DeadLetterPolicy) {
@@ -80,7 +58,7 @@ func TestRetryWorkerComesAndGoes(t *testing.T) {
 	}
 	wantsTold := func(groups ...config.RetryGroup) {
 		t.Helper()
-		if diff := cmp.Diff(groups, h.told(cluster).Groups); diff != "" {
+		if diff := cmp.Diff(groups, told(h, cluster).Groups); diff != "" {
 			t.Errorf("the worker is told (-want +got):\n%s", diff)
 		}
 	}
@@ -127,7 +105,7 @@ func TestRetryWorkerComesAndGoes(t *testing.T) {
 		group.Spec.DeadLetterPolicyRef = &v1alpha1.LocalReference{Name: "other"}
 	})
 	h.settled(cluster)
-	if groups := h.told(cluster).Groups; len(groups) != 2 || groups[0].Group != other.Status.GroupID {
+	if groups := told(h, cluster).Groups; len(groups) != 2 || groups[0].Group != other.Status.GroupID {
 		t.Errorf("the worker is told of %+v", groups)
 	}
 	h.delete(group)
@@ -141,7 +119,7 @@ func TestRetryWorkerComesAndGoes(t *testing.T) {
 	if err := h.live.Get(t.Context(), client.ObjectKey{Namespace: h.operator, Name: retryWorkerName(cluster.Name)}, &deployment); client.IgnoreNotFound(err) != nil || err == nil {
 		t.Errorf("the Deployment is still there, or: %v", err)
 	}
-	if h.told(cluster) != nil || cluster.Status.RetryWorker != nil || h.condition(cluster, v1alpha1.ConditionRetryWorkerReady).Type != "" {
+	if told(h, cluster) != nil || cluster.Status.RetryWorker != nil || h.condition(cluster, v1alpha1.ConditionRetryWorkerReady).Type != "" {
 		t.Errorf("there is still a retry worker: %+v", cluster.Status)
 	}
 	h.wantsBindings(retryConsumerGroup(cluster.Name))
@@ -177,7 +155,7 @@ func TestRetryWorkerNeverHasTheOperatorsCredentials(t *testing.T) {
 			t.Errorf("the worker mounts Secret %s", source.Secret.Name)
 		}
 	}
-	told := h.told(cluster)
+	told := told(h, cluster)
 	if told.Kafka.ClusterID != cluster.Status.ClusterID || told.Kafka.SASL == nil {
 		t.Errorf("the worker is told %+v", told.Kafka)
 	}
@@ -206,7 +184,7 @@ func TestRetryWorkerTroubles(t *testing.T) {
 	h.wantsReady(topic)
 
 	h.secret(h.operator, "retry", "username", "retry", "password", "secret")
-	name := worker{name: retryWorkerName(cluster.Name), component: retryComponent, image: "weir:test", followed: true}.filesName()
+	name := worker.Spec{Name: retryWorkerName(cluster.Name), Component: "retry", Image: "weir:test", Followed: true}.ConfigMap().Name
 	stranger := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: h.operator, Name: name}}
 	h.must(h.live.Create(t.Context(), stranger))
 	h.pass(cluster)
@@ -240,7 +218,7 @@ func TestRetryWorkerTroubles(t *testing.T) {
 	})
 	h.pass(cluster)
 	h.wantsReady(cluster)
-	h.wants(cluster, v1alpha1.ConditionRetryWorkerReady, metav1.ConditionFalse, reasonRejected, "spec.template.spec.tolerations")
+	h.wants(cluster, v1alpha1.ConditionRetryWorkerReady, metav1.ConditionFalse, child.ReasonRejected, "spec.template.spec.tolerations")
 }
 
 // Deleting a KafkaCluster revokes its retry worker's grants.

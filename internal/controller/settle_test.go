@@ -20,6 +20,8 @@ import (
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
+var well = settle.Ready{Reason: v1alpha1.ReasonReady, Message: "the topic and its grants are as declared"}
+
 func TestSettle(t *testing.T) {
 	t.Parallel()
 	const every, resync = 5 * time.Second, time.Minute
@@ -108,7 +110,7 @@ func TestSettle(t *testing.T) {
 			topic := h.topic("orders")
 			before := topic.DeepCopy()
 			s := settle.Settler{Client: h.parts.client, Events: new(recorder), Resync: resync}
-			result, err := s.Settle(t.Context(), before, topic, topicReady, every, test.err)
+			result, err := s.Settle(t.Context(), before, topic, well, every, test.err)
 			if diff := cmp.Diff(test.result, result); diff != "" {
 				t.Errorf("result (-want +got):\n%s", diff)
 			}
@@ -137,7 +139,7 @@ func TestSettleMeetsANewerVersion(t *testing.T) {
 	stale := topic.DeepCopy()
 	h.update(topic, func() { topic.Labels = map[string]string{"team": "shop"} })
 	s := settle.Settler{Client: h.parts.client, Events: new(recorder), Resync: time.Minute}
-	result, err := s.Settle(t.Context(), stale.DeepCopy(), stale, topicReady, 0, nil)
+	result, err := s.Settle(t.Context(), stale.DeepCopy(), stale, well, 0, nil)
 	if err != nil || result.RequeueAfter != settle.ConflictRetry {
 		t.Errorf("settle returned %v, %v; want to come back after %s", result, err, settle.ConflictRetry)
 	}
@@ -154,7 +156,7 @@ func TestSettleCannotWrite(t *testing.T) {
 	away := errors.New("the API server is away")
 	defer h.api.breaking(func(*http.Request) error { return away })()
 	s := settle.Settler{Client: h.parts.client, Events: new(recorder), Resync: time.Minute}
-	if _, err := s.Settle(t.Context(), topic.DeepCopy(), topic, topicReady, 0, halt.Suspend()); !errors.Is(err, away) {
+	if _, err := s.Settle(t.Context(), topic.DeepCopy(), topic, well, 0, halt.Suspend()); !errors.Is(err, away) {
 		t.Errorf("settle returned %v, want %v", err, away)
 	}
 }

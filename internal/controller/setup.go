@@ -30,7 +30,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/child"
+	"github.com/weir-dev/weir/internal/controller/claims"
+	"github.com/weir-dev/weir/internal/controller/lagging"
+	"github.com/weir-dev/weir/internal/controller/ledger"
+	"github.com/weir-dev/weir/internal/controller/pool"
+	"github.com/weir-dev/weir/internal/controller/release"
 	"github.com/weir-dev/weir/internal/controller/settle"
+	"github.com/weir-dev/weir/internal/controller/worker"
 )
 
 // Options are the settings of the operator.
@@ -65,7 +72,7 @@ func NewScheme() *runtime.Scheme {
 // CacheOptions keep the cache small: of the kinds that others use too, only
 // what Weir made, and no managed fields.
 func CacheOptions() cache.Options {
-	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{managedByLabel: managedByWeir})}
+	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{child.ManagedByLabel: child.ManagedBy})}
 	return cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
@@ -84,14 +91,14 @@ func Setup(ctx context.Context, mgr manager.Manager, options Options) error {
 	set := newSet(parts{
 		client: mgr.GetClient(), live: mgr.GetAPIReader(), events: mgr.GetEventRecorder("weir"), mapper: mgr.GetRESTMapper(),
 	}, options)
-	served := lagMetrics{set.collectors}
+	served := lagging.Metrics{From: set.collectors}
 	if err := metrics.Registry.Register(served); err != nil {
 		return err
 	}
 	for _, runnable := range []manager.Runnable{set.collectors, set.ruleKind, manager.RunnableFunc(func(ctx context.Context) error {
 		<-ctx.Done()
 		metrics.Registry.Unregister(served)
-		set.base.clusters.close()
+		set.clusters.Close()
 		return nil
 	})} {
 		if err := mgr.Add(runnable); err != nil {
@@ -103,8 +110,8 @@ func Setup(ctx context.Context, mgr manager.Manager, options Options) error {
 
 // set is all reconcilers, and what they share.
 type set struct {
-	base       base
-	collectors *collectors
+	clusters   *pool.Clusters
+	collectors *lagging.Collectors
 	ruleKind   *prometheusRuleKind
 
 	cluster *KafkaClusterReconciler
@@ -124,36 +131,40 @@ type parts struct {
 }
 
 func newSet(p parts, options Options) *set {
-	c := p.client
-	shared := base{
-		granter: granter{
-			Settler: settle.Settler{Client: c, Events: p.events, Resync: options.Resync},
-			ledger:  newLedger(c, options.Resync),
-		},
-		clusters: newClusters(c, p.live, options.Namespace),
-	}
 	var (
-		kids = children{client: c, live: p.live, left: newLastApplied()}
-		look = newObserver(c)
-		kind = &prometheusRuleKind{mapper: p.mapper, interval: options.Resync}
-		lags = newCollectors(shared.clusters, options.LagInterval)
+		c        = p.client
+		settler  = settle.Settler{Client: c, Events: p.events, Resync: options.Resync}
+		clusters = pool.New(c, p.live, options.Namespace)
+		claims   = claims.Registry{Client: c, Find: clusters.Find, Matches: clusters.NamespaceMatches}
+		grants   = ledger.New(settler, c, options.Resync)
+		finalize = release.Finalizer{Client: c, Behind: clusters.Behind}
+		kids     = child.New(c, p.live)
+		look     = worker.NewObserver(c)
+		kind     = &prometheusRuleKind{mapper: p.mapper, interval: options.Resync}
+		lags     = lagging.New(clusters.Latest, options.LagInterval)
 	)
 	kind.look()
 	return &set{
-		base: shared, collectors: lags, ruleKind: kind,
-		cluster: &KafkaClusterReconciler{base: shared, retry: retryWorkers{children: kids, observer: look, image: options.Image}},
-		topic:   &TopicReconciler{base: shared},
+		clusters: clusters, collectors: lags, ruleKind: kind,
+		cluster: &KafkaClusterReconciler{
+			Client: c, Settler: settler, Clusters: clusters, Grants: grants, Finalizer: finalize,
+			Children: kids, Workers: look, Image: options.Image,
+		},
+		topic: &TopicReconciler{
+			Client: c, Settler: settler, Clusters: clusters, Claims: claims, Grants: grants, Finalizer: finalize,
+		},
 		relay: &OutboxRelayReconciler{
-			base: shared, children: kids, observer: look,
-			image: options.Image, poll: options.PollInterval,
-			numbers: settle.NewNumbers(options.StatusInterval), secrets: newRememberedSecrets(options.Resync),
+			Client: c, Settler: settler, Clusters: clusters, Claims: claims, Grants: grants, Finalizer: finalize,
+			Children: kids, Workers: look, Image: options.Image, Poll: options.PollInterval,
+			Numbers: settle.NewNumbers(options.StatusInterval), Secrets: newRememberedSecrets(options.Resync),
 		},
 		group: &ConsumerGroupReconciler{
-			base: shared, collectors: lags, alerts: alerts{children: kids, kind: kind},
-			interval: options.StatusInterval, numbers: settle.NewNumbers(options.StatusInterval),
+			Client: c, Settler: settler, Clusters: clusters, Claims: claims, Grants: grants, Finalizer: finalize,
+			Lag: lags, Alerts: alerts{children: kids, kind: kind},
+			Interval: options.StatusInterval, Numbers: settle.NewNumbers(options.StatusInterval),
 		},
-		policy:  &DeadLetterPolicyReconciler{base: shared},
-		sweeper: newSweeper(shared),
+		policy:  &DeadLetterPolicyReconciler{Client: c, Settler: settler},
+		sweeper: newSweeper(c, clusters, grants, options.Resync),
 	}
 }
 
@@ -184,8 +195,8 @@ func (s *set) build(mgr manager.Manager, concurrency int) error {
 		"topic": named("topic", &v1alpha1.Topic{}).
 			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(wake.rivalTopics), builder.WithPredicates(cameOrWent)).
 			Watches(&v1alpha1.KafkaCluster{}, onCluster(newTopicList), builder.WithPredicates(becameReady)).
-			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(topicsOfGroup), builder.WithPredicates(cameOrWent)).
-			Watches(&v1alpha1.OutboxRelay{}, handler.EnqueueRequestsFromMapFunc(topicsOfRelay), builder.WithPredicates(cameOrWent)).
+			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(topicsOfUser), builder.WithPredicates(cameOrWent)).
+			Watches(&v1alpha1.OutboxRelay{}, handler.EnqueueRequestsFromMapFunc(topicsOfUser), builder.WithPredicates(cameOrWent)).
 			WatchesRawSource(source.Channel(s.sweeper.topics, &handler.TypedEnqueueRequestForObject[*v1alpha1.Topic]{})).
 			Complete(reconcile.AsReconciler(c, s.topic)),
 		"outboxrelay": named("outboxrelay", &v1alpha1.OutboxRelay{}).
@@ -200,7 +211,7 @@ func (s *set) build(mgr manager.Manager, concurrency int) error {
 			Watches(&v1alpha1.DeadLetterPolicy{}, handler.EnqueueRequestsFromMapFunc(wake.groupsOfPolicy), builder.WithPredicates(scheduleChanged)).
 			Watches(&v1alpha1.KafkaCluster{}, onCluster(newGroupList), builder.WithPredicates(becameReady)).
 			WatchesRawSource(source.Channel(s.sweeper.groups, &handler.TypedEnqueueRequestForObject[*v1alpha1.ConsumerGroup]{})).
-			WatchesRawSource(source.Channel(s.collectors.wake, &handler.TypedEnqueueRequestForObject[*v1alpha1.ConsumerGroup]{})).
+			WatchesRawSource(source.Channel(s.collectors.Wake, &handler.TypedEnqueueRequestForObject[*v1alpha1.ConsumerGroup]{})).
 			Complete(reconcile.AsReconciler(c, s.group)),
 		"deadletterpolicy": named("deadletterpolicy", &v1alpha1.DeadLetterPolicy{}).
 			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(policyOfGroup), builder.WithPredicates(depthChanged)).

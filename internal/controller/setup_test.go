@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/release"
 	"github.com/weir-dev/weir/test/env"
 	"github.com/weir-dev/weir/test/env/kube"
 )
@@ -69,7 +70,7 @@ func startOperator(t *testing.T) (*harness, *rights) {
 	as.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:" + h.operator + ":weir-manager"}
 	mgr, err := manager.New(as, manager.Options{
 		Scheme: NewScheme(), Cache: CacheOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
-		Controller: config.Controller{SkipNameValidation: ptr(true)}, // one process, several runs of the test
+		Controller: config.Controller{SkipNameValidation: new(true)}, // one process, several runs of the test
 	})
 	h.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -166,25 +167,25 @@ func (r *rights) unused() []string {
 }
 
 // awaits waits until a condition has the reason.
-func (h *harness) awaits(obj client.Object, condition, reason string) {
+func awaits(h *harness, obj client.Object, condition, reason string) {
 	h.Helper()
 	h.await(func() string {
 		if err := h.live.Get(h.Context(), keyOf(obj), obj); err != nil {
 			return err.Error()
 		}
 		if found := h.condition(obj, condition); found.Reason != reason {
-			return fmt.Sprintf("%s of %s is %s/%s: %s", condition, describeObject(h.live, obj), found.Status, found.Reason, found.Message)
+			return fmt.Sprintf("%s of %s is %s/%s: %s", condition, release.Describe(h.live, obj), found.Status, found.Reason, found.Message)
 		}
 		return ""
 	})
 	h.conforms(obj)
 }
 
-func (h *harness) awaitsGone(obj client.Object) {
+func awaitsGone(h *harness, obj client.Object) {
 	h.Helper()
 	h.await(func() string {
 		if !h.gone(obj) {
-			return describeObject(h.live, obj) + " is still there"
+			return release.Describe(h.live, obj) + " is still there"
 		}
 		return ""
 	})
@@ -202,14 +203,14 @@ func TestOperator(t *testing.T) {
 	// Everything, in the wrong order.
 	group := &v1alpha1.ConsumerGroup{ObjectMeta: meta("billing"), Spec: v1alpha1.ConsumerGroupSpec{
 		GroupID: h.namespace + ".billing", Principal: "User:billing", Topics: []v1alpha1.TopicReference{{Name: "orders"}},
-		Lag: v1alpha1.LagObjective{MaxRecords: ptr(int64(10))}, DeadLetterPolicyRef: &v1alpha1.LocalReference{Name: "standard"},
+		Lag: v1alpha1.LagObjective{MaxRecords: new(int64(10))}, DeadLetterPolicyRef: &v1alpha1.LocalReference{Name: "standard"},
 	}}
 	relay := &v1alpha1.OutboxRelay{ObjectMeta: meta("orders"), Spec: v1alpha1.OutboxRelaySpec{
 		Database: v1alpha1.Database{ConnectionSecretRef: v1alpha1.SecretKeyReference{Name: "db", Key: "uri"}},
 		Routes:   []v1alpha1.Route{{TopicRef: v1alpha1.TopicReference{Name: "orders"}}},
 		Kafka:    v1alpha1.KafkaCredentials{Principal: "User:shop-relay", CredentialsSecretRef: v1alpha1.SecretReference{Name: "relay"}},
 	}}
-	topic := &v1alpha1.Topic{ObjectMeta: meta("orders"), Spec: v1alpha1.TopicSpec{Partitions: ptr(int32(1)), DeletionPolicy: v1alpha1.DeleteData}}
+	topic := &v1alpha1.Topic{ObjectMeta: meta("orders"), Spec: v1alpha1.TopicSpec{Partitions: new(int32(1)), DeletionPolicy: v1alpha1.DeleteData}}
 	h.secret(h.namespace, "db", "uri", "postgresql://db")
 	h.secret(h.namespace, "relay", "username", "shop-relay", "password", "secret")
 	h.secret(h.operator, "weir-kafka", "username", h.kafka.Admin.Name, "password", h.kafka.Admin.Password)
@@ -217,7 +218,7 @@ func TestOperator(t *testing.T) {
 		apply(obj)
 	}
 	for _, obj := range []client.Object{group, relay, topic} {
-		h.awaits(obj, v1alpha1.ConditionReady, v1alpha1.ReasonClusterNotFound)
+		awaits(h, obj, v1alpha1.ConditionReady, v1alpha1.ReasonClusterNotFound)
 	}
 
 	// A cluster that becomes the default later wakes all who wait for one.
@@ -227,19 +228,19 @@ func TestOperator(t *testing.T) {
 		From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: h.namespace}},
 	}
 	apply(cluster)
-	h.awaits(cluster, v1alpha1.ConditionReady, v1alpha1.ReasonConnected)
+	awaits(h, cluster, v1alpha1.ConditionReady, v1alpha1.ReasonConnected)
 	h.edit(cluster, func() { cluster.Annotations = map[string]string{v1alpha1.DefaultClusterAnnotation: "true"} })
-	h.awaits(topic, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	h.awaits(relay, v1alpha1.ConditionReady, v1alpha1.ReasonProgressing)
+	awaits(h, topic, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	awaits(h, relay, v1alpha1.ConditionReady, v1alpha1.ReasonProgressing)
 	h.wants(relay, v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonProgressing, "waiting for the worker's pod")
-	h.awaits(group, v1alpha1.ConditionReady, v1alpha1.ReasonPolicyNotFound)
+	awaits(h, group, v1alpha1.ConditionReady, v1alpha1.ReasonPolicyNotFound)
 
 	// A policy wakes its groups, a group its policy and the retry worker.
 	policy := &v1alpha1.DeadLetterPolicy{ObjectMeta: meta("standard")}
 	apply(policy)
-	h.awaits(policy, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	h.awaits(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	h.awaits(cluster, v1alpha1.ConditionRetryWorkerReady, v1alpha1.ReasonProgressing)
+	awaits(h, policy, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	awaits(h, group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	awaits(h, cluster, v1alpha1.ConditionRetryWorkerReady, v1alpha1.ReasonProgressing)
 	h.await(func() string {
 		h.must(h.live.Get(t.Context(), keyOf(policy), policy))
 		if policy.Status.ConsumerGroups != 1 {
@@ -253,16 +254,16 @@ func TestOperator(t *testing.T) {
 		GroupID: h.namespace + ".late", Principal: "User:late", Topics: []v1alpha1.TopicReference{{Name: "payments"}},
 	}}
 	apply(late)
-	h.awaits(late, v1alpha1.ConditionReady, v1alpha1.ReasonTopicNotFound)
+	awaits(h, late, v1alpha1.ConditionReady, v1alpha1.ReasonTopicNotFound)
 	payments := &v1alpha1.Topic{ObjectMeta: meta("payments")}
 	apply(payments)
-	h.awaits(late, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	awaits(h, late, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 
 	// Lag is served, and a verdict wakes its group.
-	h.wantsSeries("kafka_consumergroup_group_lag", 1)
-	h.wantsSeries("weir_consumergroup_slo_met", 1)
+	wantsSeries(h, "kafka_consumergroup_group_lag", 1)
+	wantsSeries(h, "weir_consumergroup_slo_met", 1)
 	h.produce(topic.Status.TopicName, 11, time.Now())
-	h.awaits(group, v1alpha1.ConditionLagging, v1alpha1.ReasonRecordLag)
+	awaits(h, group, v1alpha1.ConditionLagging, v1alpha1.ReasonRecordLag)
 
 	// Its alert comes and goes.
 	rule := &monitoringv1.PrometheusRule{ObjectMeta: meta("weir-billing")}
@@ -272,8 +273,8 @@ func TestOperator(t *testing.T) {
 		}
 		return ""
 	})
-	h.edit(group, func() { group.Spec.Alerts.Enabled = ptr(false) })
-	h.awaitsGone(rule)
+	h.edit(group, func() { group.Spec.Alerts.Enabled = new(false) })
+	awaitsGone(h, rule)
 
 	// So does the retry worker.
 	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: h.operator, Name: retryWorkerName(cluster.Name)}}
@@ -281,26 +282,26 @@ func TestOperator(t *testing.T) {
 		t.Error("there is no retry worker")
 	}
 	h.edit(group, func() { group.Spec.DeadLetterPolicyRef = nil })
-	h.awaitsGone(deployment)
+	awaitsGone(h, deployment)
 
 	// Users of a Topic keep it, and the last of them wakes it when it goes;
 	// likewise the KafkaCluster.
 	for _, obj := range []client.Object{topic, cluster} {
 		h.must(h.live.Delete(t.Context(), obj))
-		h.awaits(obj, v1alpha1.ConditionReady, v1alpha1.ReasonInUse)
+		awaits(h, obj, v1alpha1.ConditionReady, v1alpha1.ReasonInUse)
 	}
 	for _, obj := range []client.Object{relay, group} {
 		h.must(h.live.Delete(t.Context(), obj))
-		h.awaitsGone(obj)
+		awaitsGone(h, obj)
 	}
-	h.awaitsGone(topic)
-	h.wantsSeries("weir_consumergroup_slo_met", 0)
+	awaitsGone(h, topic)
+	wantsSeries(h, "weir_consumergroup_slo_met", 0)
 	h.wants(cluster, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonInUse, "")
 	for _, obj := range []client.Object{late, payments} {
 		h.must(h.live.Delete(t.Context(), obj))
-		h.awaitsGone(obj)
+		awaitsGone(h, obj)
 	}
-	h.awaitsGone(cluster)
+	awaitsGone(h, cluster)
 	h.wantsBindings(group.Spec.GroupID)
 	h.wantsBindings(topic.Status.TopicName)
 
@@ -331,7 +332,7 @@ func TestOperator(t *testing.T) {
 }
 
 // wantsSeries waits until so many series of a metric speak of this test's namespace.
-func (h *harness) wantsSeries(name string, want int) {
+func wantsSeries(h *harness, name string, want int) {
 	h.Helper()
 	h.await(func() string {
 		families, err := metrics.Registry.Gather()

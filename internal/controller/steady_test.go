@@ -31,7 +31,7 @@ func TestPassesWithoutChangeWriteNothing(t *testing.T) {
 	})
 	policy := h.policy("standard")
 	group := h.readyGroup("billing", withPolicy, func(group *v1alpha1.ConsumerGroup) {
-		group.Spec.Lag.MaxRecords = ptr(int64(10))
+		group.Spec.Lag.MaxRecords = new(int64(10))
 	})
 	h.settled(cluster)
 	h.pod(h.operator, retryWorkerName(cluster.Name)).says(config.RetryState{Phase: config.Active})
@@ -57,7 +57,7 @@ func TestPassesWithoutChangeWriteNothing(t *testing.T) {
 				t.Errorf("a pass over a %T without a change wrote %d times to Kafka", obj, n)
 			}
 		}
-		h.wantsDrift(cluster)
+		wantsDrift(h, cluster)
 	}
 	h.wantsEvents()
 

@@ -3,12 +3,15 @@ package controller
 import (
 	"context"
 	"slices"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/ledger"
+	"github.com/weir-dev/weir/internal/controller/pool"
 	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/kafka"
 )
@@ -17,15 +20,19 @@ import (
 // bindings of a cluster that are Weir's, in a handful of requests, and wakes
 // the resources that differ. It changes nothing itself.
 type Sweeper struct {
-	base
+	client   client.Client
+	clusters *pool.Clusters
+	grants   ledger.Granter
+	resync   time.Duration
+
 	topics chan event.TypedGenericEvent[*v1alpha1.Topic]
 	relays chan event.TypedGenericEvent[*v1alpha1.OutboxRelay]
 	groups chan event.TypedGenericEvent[*v1alpha1.ConsumerGroup]
 }
 
-func newSweeper(b base) *Sweeper {
+func newSweeper(c client.Client, clusters *pool.Clusters, grants ledger.Granter, resync time.Duration) *Sweeper {
 	return &Sweeper{
-		base:   b,
+		client: c, clusters: clusters, grants: grants, resync: resync,
 		topics: make(chan event.TypedGenericEvent[*v1alpha1.Topic]),
 		relays: make(chan event.TypedGenericEvent[*v1alpha1.OutboxRelay]),
 		groups: make(chan event.TypedGenericEvent[*v1alpha1.ConsumerGroup]),
@@ -34,11 +41,11 @@ func newSweeper(b base) *Sweeper {
 
 // Reconcile makes one sweep of a cluster.
 func (s *Sweeper) Reconcile(ctx context.Context, cluster *v1alpha1.KafkaCluster) (reconcile.Result, error) {
-	again := reconcile.Result{RequeueAfter: s.Resync}
+	again := reconcile.Result{RequeueAfter: s.resync}
 	if cluster.Spec.Suspend || !cluster.DeletionTimestamp.IsZero() || !settle.IsReady(cluster) {
 		return again, nil
 	}
-	connection, err := s.clusters.connect(ctx, cluster)
+	connection, err := s.clusters.Connect(ctx, cluster)
 	if err != nil {
 		return again, nil // the KafkaCluster's own pass reports it
 	}
@@ -55,15 +62,15 @@ func (s *Sweeper) Reconcile(ctx context.Context, cluster *v1alpha1.KafkaCluster)
 // drifted are the resources on a cluster that differ from what Kafka shows, and
 // the Topics that could not be looked at: their own passes say why.
 func (s *Sweeper) drifted(ctx context.Context, cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster) ([]client.Object, error) {
-	err := s.ledger.fetch(ctx, cluster.Name, connection)
-	if err != nil && !disabled(err) {
+	err := s.grants.Fetch(ctx, cluster.Name, connection)
+	if err != nil && !ledger.Disabled(err) {
 		return nil, err
 	}
 	enforced := err == nil
 	var owners []client.Object
 	var names []string
-	err = eachOwner(ctx, s.Client, func(owner settle.Object) error {
-		if clusterOf(owner) != cluster.Name || !settle.WasReady(owner) || !owner.GetDeletionTimestamp().IsZero() {
+	err = pool.EachOn(ctx, s.client, cluster.Name, func(owner client.Object) error {
+		if !settle.WasReady(owner.(settle.Object)) || !owner.GetDeletionTimestamp().IsZero() {
 			return nil
 		}
 		owners = append(owners, owner)
@@ -80,19 +87,12 @@ func (s *Sweeper) drifted(ctx context.Context, cluster *v1alpha1.KafkaCluster, c
 		return nil, err
 	}
 	return slices.DeleteFunc(owners, func(owner client.Object) bool {
-		if enforced && s.ledger.lacks(cluster.Name, owner) {
+		if enforced && s.grants.Lacks(cluster.Name, owner) {
 			return false
 		}
-		topic, ok := owner.(*v1alpha1.Topic)
-		return !ok || !topicDrifted(cluster, topic, topics[topic.Status.TopicName])
+		declared, ok := owner.(*v1alpha1.Topic)
+		return !ok || !topicDrifted(cluster, declared, topics[declared.Status.TopicName])
 	}), nil
-}
-
-// topicDrifted says whether a topic is not what it was when its resource was
-// last Ready.
-func topicDrifted(cluster *v1alpha1.KafkaCluster, topic *v1alpha1.Topic, have kafka.Topic) bool {
-	plan := kafka.PlanTopic(topicSpec(cluster, topic, topic.Status.TopicName), have)
-	return len(plan.Changes) > 0 || len(plan.Refused) > 0 || have.ID != topic.Status.TopicID
 }
 
 func (s *Sweeper) wake(ctx context.Context, obj client.Object) {

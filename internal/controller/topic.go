@@ -4,16 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/claims"
+	"github.com/weir-dev/weir/internal/controller/ensure"
 	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/ledger"
+	"github.com/weir-dev/weir/internal/controller/pool"
+	"github.com/weir-dev/weir/internal/controller/release"
 	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/kafka"
 )
@@ -23,7 +28,12 @@ import (
 
 // TopicReconciler makes topics and their grants follow Topic resources.
 type TopicReconciler struct {
-	base
+	Client    client.Client
+	Settler   settle.Settler
+	Clusters  *pool.Clusters
+	Claims    claims.Registry
+	Grants    ledger.Granter
+	Finalizer release.Finalizer
 }
 
 var topicReady = settle.Ready{Reason: v1alpha1.ReasonReady, Message: "the topic and its grants are as declared"}
@@ -32,7 +42,7 @@ var topicReady = settle.Ready{Reason: v1alpha1.ReasonReady, Message: "the topic 
 func (r *TopicReconciler) Reconcile(ctx context.Context, topic *v1alpha1.Topic) (reconcile.Result, error) {
 	before := topic.DeepCopy()
 	err := r.reconcile(ctx, before, topic)
-	return r.Settle(ctx, before, topic, topicReady, 0, err) // the sweep finds drift
+	return r.Settler.Settle(ctx, before, topic, topicReady, 0, err) // the sweep finds drift
 }
 
 func (r *TopicReconciler) reconcile(ctx context.Context, before, topic *v1alpha1.Topic) error {
@@ -42,18 +52,18 @@ func (r *TopicReconciler) reconcile(ctx context.Context, before, topic *v1alpha1
 	if topic.Spec.Suspend {
 		return halt.Suspend()
 	}
-	cluster, connection, err := r.clusters.of(ctx, topic.Namespace, topic.Status.Cluster, topic.Spec.ClusterRef)
+	cluster, connection, err := r.Clusters.Of(ctx, topic.Namespace, topic.Status.Cluster, topic.Spec.ClusterRef)
 	if err != nil {
 		return err
 	}
-	name, err := topicName(cluster.Spec.TopicNaming, topic)
+	name, err := claims.TopicName(cluster.Spec.TopicNaming, topic)
 	if err != nil {
 		return err
 	}
-	if err := r.claimTopic(ctx, topic, cluster, name); err != nil {
+	if err := r.Claims.Topic(ctx, topic, cluster, name); err != nil {
 		return err
 	}
-	if err := r.holdFinalizer(ctx, topic); err != nil {
+	if err := r.Finalizer.Hold(ctx, topic); err != nil {
 		return err
 	}
 	if err := r.own(ctx, before, topic, cluster.Name, name); err != nil {
@@ -73,12 +83,12 @@ func (r *TopicReconciler) ensure(ctx context.Context, before, topic *v1alpha1.To
 	r.tell(before, topic, found)
 	observe(topic, found.After)
 	topic.Status.SetConfig = convertValues[v1alpha1.ConfigValue](found.Set)
-	if contest := contested(spec.Name, found, r.Resync); contest != nil {
+	if contest := ensure.Contested(spec.Name, found, r.Settler.Resync); contest != nil {
 		settle.SetCondition(topic, v1alpha1.ConditionDrifted, metav1.ConditionTrue, v1alpha1.ReasonContested, contest.Error())
 	} else {
 		meta.RemoveStatusCondition(&topic.Status.Conditions, v1alpha1.ConditionDrifted)
 	}
-	return ensuredHalt(spec.Name, found, err, r.Resync)
+	return ensure.Halt(spec.Name, found, err, r.Settler.Resync)
 }
 
 // own records that the resource is about to act on a cluster under a name,
@@ -88,24 +98,24 @@ func (r *TopicReconciler) own(ctx context.Context, before, topic *v1alpha1.Topic
 		return nil
 	}
 	topic.Status.Cluster, topic.Status.TopicName = cluster, name
-	return r.Record(ctx, before, topic)
+	return r.Settler.Record(ctx, before, topic)
 }
 
 // access makes the grants of spec.access.
 func (r *TopicReconciler) access(ctx context.Context, before, topic *v1alpha1.Topic, connection *kafka.Cluster, name string) error {
 	want := accessBindings(topic.Spec.Access, name)
-	granted, err := r.grant(ctx, topic.Status.Cluster, connection, before, topic, want)
+	granted, err := r.Grants.Grant(ctx, topic.Status.Cluster, connection, before, topic, want)
 	if err != nil {
 		return err
 	}
 	topic.Status.Bindings = int32(len(want))
-	if granted.disabled {
+	if granted.Disabled {
 		settle.SetCondition(topic, v1alpha1.ConditionAccessEnforced, metav1.ConditionFalse, v1alpha1.ReasonAuthorizerDisabled,
 			"the cluster has no authorizer, so that anybody may do anything; set authorizer.class.name on the brokers")
 		return nil
 	}
 	settle.SetCondition(topic, v1alpha1.ConditionAccessEnforced, metav1.ConditionTrue, v1alpha1.ReasonEnforced, "the grants are in the cluster's ACLs")
-	r.tellGrants(before, topic, granted)
+	r.Grants.Tell(before, topic, granted)
 	return nil
 }
 
@@ -113,34 +123,22 @@ func (r *TopicReconciler) access(ctx context.Context, before, topic *v1alpha1.To
 func (r *TopicReconciler) tell(before, topic *v1alpha1.Topic, found kafka.Ensured) {
 	switch known := before.Status.TopicID; {
 	case known == "" && found.Before.Exists && !settle.IsProgressing(before):
-		r.Event(topic, "TopicAdopted", "Adopt", "topic %s existed already and is managed from now on", topic.Status.TopicName)
+		r.Settler.Event(topic, "TopicAdopted", "Adopt", "topic %s existed already and is managed from now on", topic.Status.TopicName)
 	case known != "" && found.After.Exists && found.After.ID != known:
-		r.Event(topic, "TopicRecreated", "Apply", "topic %s was deleted by somebody else and is a new one; its records are gone", topic.Status.TopicName)
+		r.Settler.Event(topic, "TopicRecreated", "Apply", "topic %s was deleted by somebody else and is a new one; its records are gone", topic.Status.TopicName)
 	}
 	if len(found.Changes) == 0 {
 		return
 	}
-	words := changeWords(found.Changes)
+	words := ensure.Words(found.Changes)
 	switch {
 	case found.Changes[0].Kind == kafka.CreateTopic:
-		r.Event(topic, "TopicCreated", "Create", "%s", words)
+		r.Settler.Event(topic, "TopicCreated", "Create", "%s", words)
 	case settle.WasReady(before):
-		r.Event(topic, "DriftCorrected", "Apply", "somebody else changed topic %s; put right: %s", topic.Status.TopicName, words)
+		r.Settler.Event(topic, "DriftCorrected", "Apply", "somebody else changed topic %s; put right: %s", topic.Status.TopicName, words)
 	default:
-		r.Event(topic, "TopicChanged", "Apply", "%s", words)
+		r.Settler.Event(topic, "TopicChanged", "Apply", "%s", words)
 	}
-}
-
-func changeWords(changes []kafka.Change) string {
-	var words []string
-	for _, change := range changes {
-		word := change.String()
-		if change.Kind == kafka.GrowTopic {
-			word += " (keys move to other partitions, so that their order holds from now on only)"
-		}
-		words = append(words, word)
-	}
-	return strings.Join(words, "; ")
 }
 
 // finalize revokes the grants, deletes the topic where that is asked for, and
@@ -150,38 +148,49 @@ func (r *TopicReconciler) finalize(ctx context.Context, before, topic *v1alpha1.
 		return nil
 	}
 	deletes := topic.Spec.DeletionPolicy == v1alpha1.DeleteData && topic.Status.TopicName != ""
-	if deletes && !topic.Spec.Suspend && !forced(topic) {
+	if deletes && !topic.Spec.Suspend && !release.Forced(topic) {
 		users, err := r.usersOf(ctx, topic)
 		if err != nil {
 			return err
 		}
 		if len(users) > 0 {
-			return halt.Wait(v1alpha1.ReasonInUse, "deletionPolicy is Delete and the topic is still used by %s", firstFew(users, 5))
+			return halt.Wait(v1alpha1.ReasonInUse, "deletionPolicy is Delete and the topic is still used by %s", release.FirstFew(users, 5))
 		}
 	}
-	return r.release(ctx, before, topic, topic.Spec.Suspend, func(cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster) error {
-		if !deletes {
-			return nil
-		}
-		// A loser of a conflict deletes nothing.
-		err := r.claimTopic(ctx, topic, cluster, topic.Status.TopicName)
-		if h, ok := halt.As(err); ok && h.Reason == v1alpha1.ReasonConflict {
-			return nil
-		}
+	if !topic.Spec.Suspend {
+		err := r.Finalizer.CleanUp(ctx, topic, topic.Status.Cluster, func(cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster) error {
+			if err := r.Grants.Revoke(ctx, cluster.Name, connection, before, topic); err != nil || !deletes {
+				return err
+			}
+			return r.deleteTopic(ctx, topic, cluster, connection)
+		})
 		if err != nil {
 			return err
 		}
-		if err := connection.DeleteTopic(ctx, topic.Status.TopicName); err != nil {
-			return halt.Kafka(err)
-		}
-		r.Event(topic, "TopicDeleted", "Delete", "topic %s and its records are deleted, as deletionPolicy says", topic.Status.TopicName)
+	}
+	r.Grants.Forget(topic.Status.Cluster, topic)
+	return r.Finalizer.Drop(ctx, topic)
+}
+
+// deleteTopic deletes the topic and its records. A loser of a conflict deletes nothing.
+func (r *TopicReconciler) deleteTopic(ctx context.Context, topic *v1alpha1.Topic, cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster) error {
+	err := r.Claims.Topic(ctx, topic, cluster, topic.Status.TopicName)
+	if h, ok := halt.As(err); ok && h.Reason == v1alpha1.ReasonConflict {
 		return nil
-	})
+	}
+	if err != nil {
+		return err
+	}
+	if err := connection.DeleteTopic(ctx, topic.Status.TopicName); err != nil {
+		return halt.Kafka(err)
+	}
+	r.Settler.Event(topic, "TopicDeleted", "Delete", "topic %s and its records are deleted, as deletionPolicy says", topic.Status.TopicName)
+	return nil
 }
 
 // usersOf names the ConsumerGroups and OutboxRelays that refer to a Topic.
 func (r *TopicReconciler) usersOf(ctx context.Context, topic *v1alpha1.Topic) ([]string, error) {
-	key := client.MatchingFields{topicRefIndex: client.ObjectKeyFromObject(topic).String()}
+	key := client.MatchingFields{claims.TopicRefIndex: client.ObjectKeyFromObject(topic).String()}
 	var groups v1alpha1.ConsumerGroupList
 	var relays v1alpha1.OutboxRelayList
 	if err := errors.Join(r.Client.List(ctx, &groups, key), r.Client.List(ctx, &relays, key)); err != nil {
@@ -189,10 +198,10 @@ func (r *TopicReconciler) usersOf(ctx context.Context, topic *v1alpha1.Topic) ([
 	}
 	var users []string
 	for i := range groups.Items {
-		users = append(users, describeObject(r.Client, &groups.Items[i]))
+		users = append(users, release.Describe(r.Client, &groups.Items[i]))
 	}
 	for i := range relays.Items {
-		users = append(users, describeObject(r.Client, &relays.Items[i]))
+		users = append(users, release.Describe(r.Client, &relays.Items[i]))
 	}
 	return users, nil
 }
@@ -202,12 +211,12 @@ func topicSpec(cluster *v1alpha1.KafkaCluster, topic *v1alpha1.Topic, name strin
 	defaults := cluster.Spec.Defaults
 	return kafka.TopicSpec{
 		Name:              name,
-		Partitions:        orZero(topic.Spec.Partitions),
-		Replicas:          int16(orZero(topic.Spec.Replicas)),
+		Partitions:        ptr.Deref(topic.Spec.Partitions, 0),
+		Replicas:          int16(ptr.Deref(topic.Spec.Replicas, 0)),
 		Config:            topic.Spec.Config,
 		Set:               convertValues[string](topic.Status.SetConfig),
-		DefaultPartitions: orZero(defaults.Partitions),
-		DefaultReplicas:   int16(orZero(defaults.Replicas)),
+		DefaultPartitions: ptr.Deref(defaults.Partitions, 0),
+		DefaultReplicas:   int16(ptr.Deref(defaults.Replicas, 0)),
 		DefaultConfig:     defaults.Config,
 	}
 }
@@ -223,13 +232,6 @@ func convertValues[To, From ~string](from map[string]From) map[string]To {
 		to[key] = To(value)
 	}
 	return to
-}
-
-func orZero(n *int32) int32 {
-	if n == nil {
-		return 0
-	}
-	return *n
 }
 
 // observe copies what a broker shows into status.
@@ -262,4 +264,11 @@ func accessBindings(access []v1alpha1.Access, topic string) []kafka.Binding {
 		}
 	}
 	return bindings
+}
+
+// topicDrifted says whether a topic is not what it was when its resource was
+// last Ready.
+func topicDrifted(cluster *v1alpha1.KafkaCluster, topic *v1alpha1.Topic, have kafka.Topic) bool {
+	plan := kafka.PlanTopic(topicSpec(cluster, topic, topic.Status.TopicName), have)
+	return len(plan.Changes) > 0 || len(plan.Refused) > 0 || have.ID != topic.Status.TopicID
 }

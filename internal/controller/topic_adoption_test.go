@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -16,61 +15,6 @@ import (
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/kafka"
 )
-
-// makeTopic makes a topic behind the operator's back.
-func (h *harness) makeTopic(name string, partitions int32, config map[string]string) kafka.Topic {
-	h.Helper()
-	spec := kafka.TopicSpec{Name: name, Partitions: partitions, Config: config}
-	admin := h.admin()
-	h.must(admin.ApplyTopic(h.Context(), name, kafka.PlanTopic(spec, kafka.Topic{Name: name}).Changes))
-	var topic kafka.Topic
-	h.await(func() string {
-		var err error
-		if topic, err = admin.ObserveTopic(h.Context(), name); err != nil {
-			return err.Error()
-		}
-		if !topic.Exists {
-			return "no topic " + name
-		}
-		return ""
-	})
-	return topic
-}
-
-// dropTopic deletes a topic behind the operator's back.
-func (h *harness) dropTopic(name string) {
-	h.Helper()
-	admin := h.admin()
-	h.must(admin.DeleteTopic(h.Context(), name))
-	h.await(func() string {
-		if topic, err := admin.ObserveTopic(h.Context(), name); err != nil || topic.Exists {
-			return fmt.Sprintf("topic %s is still there: %v", name, err)
-		}
-		return ""
-	})
-}
-
-// refuseConfig makes sure that the cluster refuses the config key for the
-// topic: Apache Kafka does, and kfake, which takes any key, is told to.
-func (h *harness) refuseConfig(topic, key string) {
-	h.Helper()
-	if h.kafka.Fake == nil {
-		return
-	}
-	has := func(request kmsg.Request) bool {
-		for _, resource := range request.(*kmsg.IncrementalAlterConfigsRequest).Resources {
-			for _, entry := range resource.Configs {
-				if resource.ResourceName == topic && entry.Name == key {
-					return true
-				}
-			}
-		}
-		return false
-	}
-	h.Cleanup(h.kafka.Fake.Fault(kfake.Fault{
-		Keys: []kmsg.Key{kmsg.IncrementalAlterConfigs}, Resource: topic, Err: kerr.InvalidConfig, Count: -1, When: has,
-	}).Remove)
-}
 
 func TestTopicIsAdopted(t *testing.T) {
 	t.Parallel()
@@ -99,12 +43,12 @@ func TestTopicEvents(t *testing.T) {
 	h := newHarness(t)
 	h.cluster()
 	topic := h.readyTopic("orders", func(topic *v1alpha1.Topic) {
-		topic.Spec.Partitions, topic.Spec.Replicas = ptr(int32(2)), ptr(int32(1))
+		topic.Spec.Partitions, topic.Spec.Replicas = new(int32(2)), new(int32(1))
 	})
 	name := topic.Status.TopicName
 	h.wantsEvents("Topic/orders TopicCreated Create: created with 2 partitions, 1 replica")
 
-	h.update(topic, func() { topic.Spec.Partitions = ptr(int32(3)) })
+	h.update(topic, func() { topic.Spec.Partitions = new(int32(3)) })
 	h.passUntilReady(topic)
 	h.wantsEvents("Topic/orders TopicChanged Apply: partitions: 2 -> 3 (keys move to other partitions, so that their order holds from now on only)")
 
@@ -136,7 +80,7 @@ func TestTopicRefusals(t *testing.T) {
 	h.makeTopic(name, 3, map[string]string{"retention.ms": "1000"})
 	h.refuseConfig(name, "no.such.key")
 	topic := h.topic("orders", func(topic *v1alpha1.Topic) {
-		topic.Spec.Partitions, topic.Spec.Replicas = ptr(int32(2)), ptr(int32(3))
+		topic.Spec.Partitions, topic.Spec.Replicas = new(int32(2)), new(int32(3))
 		topic.Spec.Config = v1alpha1.TopicConfig{"no.such.key": "1", "retention.ms": "3600000"}
 		topic.Spec.Access = []v1alpha1.Access{{Principal: "User:checkout", Allow: []v1alpha1.Right{v1alpha1.Produce}}}
 	})
@@ -155,7 +99,7 @@ func TestTopicRefusals(t *testing.T) {
 	h.wants(topic, v1alpha1.ConditionAccessEnforced, metav1.ConditionTrue, v1alpha1.ReasonEnforced, "")
 
 	h.update(topic, func() {
-		topic.Spec.Partitions, topic.Spec.Config = ptr(int32(3)), v1alpha1.TopicConfig{"retention.ms": "3600000"}
+		topic.Spec.Partitions, topic.Spec.Config = new(int32(3)), v1alpha1.TopicConfig{"retention.ms": "3600000"}
 	})
 	h.pass(topic)
 	h.wantsStalled(topic, kafka.ReplicasImmutable, "set replicas to 1 instead of 3")

@@ -4,37 +4,11 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
-	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/test/env"
 )
-
-const orForceWords = "; the resource goes when this is over, or at once with the annotation weir.dev/force-delete=true"
-
-// force annotates obj so that it goes without the clean-up.
-func (h *harness) force(obj client.Object) {
-	h.Helper()
-	h.update(obj, func() { obj.SetAnnotations(map[string]string{v1alpha1.ForceDeleteAnnotation: "true"}) })
-}
-
-// wantsGone makes a pass after which obj is gone.
-func (h *harness) wantsGone(obj client.Object) {
-	h.Helper()
-	result, err := h.pass(obj)
-	if !h.gone(obj) {
-		h.Fatalf("%T %s did not go: %v, %v\n%v", obj, obj.GetName(), result, err, *obj.(settle.Object).GetConditions())
-	}
-}
-
-// withAccess lets User:checkout produce.
-func withAccess(topic *v1alpha1.Topic) {
-	topic.Spec.Access = []v1alpha1.Access{{Principal: "User:checkout", Allow: []v1alpha1.Right{v1alpha1.Produce}}}
-}
-
-func deleteData(topic *v1alpha1.Topic) { topic.Spec.DeletionPolicy = v1alpha1.DeleteData }
 
 func TestTopicInUseIsNotDeleted(t *testing.T) {
 	t.Parallel()

@@ -10,26 +10,18 @@ import (
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
-// ready makes a Topic and reconciles it to Ready.
-func (h *harness) readyTopic(name string, change ...func(*v1alpha1.Topic)) *v1alpha1.Topic {
-	h.Helper()
-	topic := h.topic(name, change...)
-	h.passUntilReady(topic)
-	return topic
-}
-
 func TestTopicIsCreatedGrownAndConfigured(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.cluster()
 	topic := h.readyTopic("orders", func(topic *v1alpha1.Topic) {
-		topic.Spec.Partitions = ptr(int32(2))
+		topic.Spec.Partitions = new(int32(2))
 		topic.Spec.Config = v1alpha1.TopicConfig{"retention.ms": "3600000", "cleanup.policy": "compact"}
 	})
 	h.wantsTopic(kafka.Topic{Partitions: 2, Config: map[string]string{"retention.ms": "3600000", "cleanup.policy": "compact"}}, topic)
 
 	h.update(topic, func() {
-		topic.Spec.Partitions = ptr(int32(4))
+		topic.Spec.Partitions = new(int32(4))
 		topic.Spec.Config = v1alpha1.TopicConfig{"retention.ms": "7200000"}
 	})
 	h.passUntilReady(topic)
@@ -37,20 +29,6 @@ func TestTopicIsCreatedGrownAndConfigured(t *testing.T) {
 	if diff := cmp.Diff(map[string]v1alpha1.ConfigValue{"retention.ms": "7200000"}, topic.Status.SetConfig); diff != "" {
 		t.Errorf("status.setConfig (-want +got):\n%s", diff)
 	}
-}
-
-// wantsTopic compares what the broker shows, once it shows it.
-func (h *harness) wantsTopic(want kafka.Topic, topic *v1alpha1.Topic) {
-	h.Helper()
-	admin := h.admin()
-	h.await(func() string {
-		got, err := admin.ObserveTopic(h.Context(), topic.Status.TopicName)
-		if err != nil {
-			return err.Error()
-		}
-		want.Name, want.ID, want.Exists, want.Replicas = got.Name, got.ID, true, got.Replicas
-		return cmp.Diff(want, got)
-	})
 }
 
 func TestTopicOwner(t *testing.T) {
@@ -104,25 +82,6 @@ func TestTopicDeletion(t *testing.T) {
 			})
 		})
 	}
-}
-
-// wantsBindings compares the bindings on a resource name, once the broker shows them.
-func (h *harness) wantsBindings(name string, want ...kafka.Binding) {
-	h.Helper()
-	admin := h.admin()
-	h.await(func() string {
-		all, err := admin.Bindings(h.Context())
-		if err != nil {
-			return err.Error()
-		}
-		got := bindings{}
-		for binding := range all {
-			if binding.Name == name {
-				got[binding] = struct{}{}
-			}
-		}
-		return cmp.Diff(bindingSet(want), got)
-	})
 }
 
 func TestTopicNames(t *testing.T) {

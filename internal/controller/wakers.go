@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -11,56 +12,20 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/claims"
+	"github.com/weir-dev/weir/internal/controller/pool"
 )
 
-// addIndexes indexes the cache by what objects refer to and lay claim to.
+// addIndexes indexes the cache by what the rooms ask it.
 func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
-	for _, index := range []struct {
-		obj   client.Object
-		field string
-		keys  client.IndexerFunc
-	}{
-		{&v1alpha1.Topic{}, claimIndex, func(obj client.Object) []string { return possibleNames(obj.(*v1alpha1.Topic)) }},
-		{&v1alpha1.ConsumerGroup{}, claimIndex, func(obj client.Object) []string { return []string{groupID(obj.(*v1alpha1.ConsumerGroup))} }},
-		{&v1alpha1.ConsumerGroup{}, topicRefIndex, func(obj client.Object) []string { return keysOf(topicsOfGroup(ctx, obj)) }},
-		{&v1alpha1.OutboxRelay{}, topicRefIndex, func(obj client.Object) []string { return keysOf(topicsOfRelay(ctx, obj)) }},
-		{&v1alpha1.ConsumerGroup{}, policyIndex, func(obj client.Object) []string {
-			var names []string
-			for _, request := range policyOfGroup(ctx, obj) {
-				names = append(names, request.Name)
-			}
-			return names
-		}},
-	} {
-		if err := indexer.IndexField(ctx, index.obj, index.field, index.keys); err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(claims.AddIndexes(ctx, indexer), indexPolicies(ctx, indexer))
 }
 
-func keysOf(requests []reconcile.Request) []string {
-	var keys []string
-	for _, request := range requests {
-		keys = append(keys, request.String())
-	}
-	return keys
-}
-
-// topicsOfGroup are the Topics that a ConsumerGroup refers to.
-func topicsOfGroup(_ context.Context, obj client.Object) []reconcile.Request {
+// topicsOfUser are the Topics that a ConsumerGroup or an OutboxRelay refers to.
+func topicsOfUser(_ context.Context, obj client.Object) []reconcile.Request {
 	var requests []reconcile.Request
-	for _, ref := range obj.(*v1alpha1.ConsumerGroup).Spec.Topics {
-		requests = append(requests, reconcile.Request{NamespacedName: topicKey(ref, obj.GetNamespace())})
-	}
-	return requests
-}
-
-// topicsOfRelay are the Topics that an OutboxRelay refers to.
-func topicsOfRelay(_ context.Context, obj client.Object) []reconcile.Request {
-	var requests []reconcile.Request
-	for _, route := range obj.(*v1alpha1.OutboxRelay).Spec.Routes {
-		requests = append(requests, reconcile.Request{NamespacedName: topicKey(route.TopicRef, obj.GetNamespace())})
+	for _, key := range claims.TopicsOf(obj) {
+		requests = append(requests, reconcile.Request{NamespacedName: key})
 	}
 	return requests
 }
@@ -84,7 +49,7 @@ type wakers struct {
 func (w wakers) onCluster(list func() client.ObjectList) handler.MapFunc {
 	return func(ctx context.Context, cluster client.Object) []reconcile.Request {
 		return w.requests(ctx, list(), func(obj client.Object) bool {
-			on := clusterOf(obj)
+			on := pool.ClusterOf(obj)
 			return on == "" || on == cluster.GetName()
 		})
 	}
@@ -93,22 +58,22 @@ func (w wakers) onCluster(list func() client.ObjectList) handler.MapFunc {
 // usersOfTopic finds the objects of a kind that refer to a Topic.
 func (w wakers) usersOfTopic(list func() client.ObjectList) handler.MapFunc {
 	return func(ctx context.Context, topic client.Object) []reconcile.Request {
-		return w.requests(ctx, list(), nil, client.MatchingFields{topicRefIndex: client.ObjectKeyFromObject(topic).String()})
+		return w.requests(ctx, list(), nil, client.MatchingFields{claims.TopicRefIndex: client.ObjectKeyFromObject(topic).String()})
 	}
 }
 
 // rivalTopics finds the Topics that may have waited for a name.
 func (w wakers) rivalTopics(ctx context.Context, obj client.Object) []reconcile.Request {
 	var requests []reconcile.Request
-	for _, name := range possibleNames(obj.(*v1alpha1.Topic)) {
-		requests = append(requests, w.requests(ctx, newTopicList(), nil, client.MatchingFields{claimIndex: name})...)
+	for _, name := range claims.PossibleNames(obj.(*v1alpha1.Topic)) {
+		requests = append(requests, w.requests(ctx, newTopicList(), nil, client.MatchingFields{claims.Index: name})...)
 	}
 	return requests
 }
 
 // rivalGroups finds the ConsumerGroups that may have waited for a group ID.
 func (w wakers) rivalGroups(ctx context.Context, obj client.Object) []reconcile.Request {
-	return w.requests(ctx, newGroupList(), nil, client.MatchingFields{claimIndex: groupID(obj.(*v1alpha1.ConsumerGroup))})
+	return w.requests(ctx, newGroupList(), nil, client.MatchingFields{claims.Index: claims.GroupID(obj.(*v1alpha1.ConsumerGroup))})
 }
 
 // groupsOfPolicy finds the ConsumerGroups that use a DeadLetterPolicy.
@@ -118,7 +83,7 @@ func (w wakers) groupsOfPolicy(ctx context.Context, policy client.Object) []reco
 
 // clusterOfUser is the KafkaCluster that a resource lives on.
 func clusterOfUser(_ context.Context, obj client.Object) []reconcile.Request {
-	name := clusterOf(obj)
+	name := pool.ClusterOf(obj)
 	if name == "" {
 		return nil
 	}

@@ -3,7 +3,13 @@ package deadletter
 import (
 	"fmt"
 	"strconv"
+	"time"
 )
+
+// Retention is how long the failed, retry and wait topics keep a record at
+// least: a schedule must fit into it, and an outage of the worker or of the
+// service too.
+const Retention = 7 * 24 * time.Hour
 
 // maxTopicName is the longest name that Kafka accepts for a topic, in bytes.
 const maxTopicName = 249

@@ -1,0 +1,175 @@
+// Package lagging runs the lag collectors of package lag on the connections to
+// the clusters, wakes the ConsumerGroups whose verdict changes, and serves the
+// numbers as metrics. Whether a group lags package lag decides.
+package lagging
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/kafka"
+	"github.com/weir-dev/weir/internal/lag"
+)
+
+// Collectors runs one lag collector a cluster, for the ConsumerGroups that are
+// declared on it. It is a manager.Runnable: collectors run while Start does.
+// Safe for concurrent use.
+type Collectors struct {
+	// connect returns the connection to a KafkaCluster that was made last, nil if
+	// there is none.
+	connect  func(cluster string) *kafka.Cluster
+	interval time.Duration
+	// Wake receives the ConsumerGroup whose verdict has become known or changed.
+	Wake chan event.TypedGenericEvent[*v1alpha1.ConsumerGroup]
+
+	mu      sync.Mutex
+	running map[string]*lag.Collector // by KafkaCluster name
+	start   chan *lag.Collector
+}
+
+// New makes collectors that measure once an interval, and reach a cluster by connect.
+func New(connect func(cluster string) *kafka.Cluster, interval time.Duration) *Collectors {
+	return &Collectors{
+		connect:  connect,
+		interval: interval,
+		Wake:     make(chan event.TypedGenericEvent[*v1alpha1.ConsumerGroup], 1024),
+		running:  map[string]*lag.Collector{},
+		start:    make(chan *lag.Collector),
+	}
+}
+
+// Start runs the collectors, those that are there and those that come, until
+// ctx ends, and waits for them.
+func (c *Collectors) Start(ctx context.Context) error {
+	var group sync.WaitGroup
+	defer group.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case one := <-c.start:
+			group.Go(func() { one.Run(ctx) })
+		}
+	}
+}
+
+// NeedLeaderElection says that only the leader measures, since only the leader writes.
+func (c *Collectors) NeedLeaderElection() bool { return true }
+
+// Set declares a group on a cluster, under its ConsumerGroup's name.
+func (c *Collectors) Set(ctx context.Context, cluster string, name types.NamespacedName, spec lag.Spec) {
+	c.mu.Lock()
+	one, ok := c.running[cluster]
+	if !ok {
+		source := &lagSource{connect: func() *kafka.Cluster { return c.connect(cluster) }}
+		one = lag.New(source, c.interval, c.changed)
+		c.running[cluster] = one
+	}
+	one.Set(name.String(), spec)
+	c.mu.Unlock()
+	if !ok {
+		select {
+		case c.start <- one:
+		case <-ctx.Done(): // the manager stops
+		}
+	}
+}
+
+// Remove forgets a group.
+func (c *Collectors) Remove(cluster string, name types.NamespacedName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if one := c.running[cluster]; one != nil {
+		one.Remove(name.String())
+	}
+}
+
+// Latest is the last report on a group.
+func (c *Collectors) Latest(cluster string, name types.NamespacedName) (lag.Report, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	one := c.running[cluster]
+	if one == nil {
+		return lag.Report{}, false
+	}
+	return one.Latest(name.String())
+}
+
+// Reports are the last reports of all groups, keyed by cluster, then by
+// "namespace/name" of the ConsumerGroup.
+func (c *Collectors) Reports() map[string]map[string]lag.Report {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make(map[string]map[string]lag.Report, len(c.running))
+	for cluster, one := range c.running {
+		all[cluster] = one.Reports()
+	}
+	return all
+}
+
+// changed wakes the reconciler of a group. Where the queue is full it gives
+// up: the group is looked at again at the status interval anyway.
+func (c *Collectors) changed(key string) {
+	var group v1alpha1.ConsumerGroup
+	group.Namespace, group.Name, _ = cutKey(key)
+	select {
+	case c.Wake <- event.TypedGenericEvent[*v1alpha1.ConsumerGroup]{Object: &group}:
+	default:
+	}
+}
+
+// lagSource shows a cluster to the collector. The collector's cycles follow one
+// another, so it needs no lock.
+type lagSource struct {
+	// connect is the pool's connection, which it makes anew when the
+	// KafkaCluster changes; nil when that is gone.
+	connect func() *kafka.Cluster
+	last    *kafka.Cluster
+}
+
+func (s *lagSource) current() *kafka.Cluster {
+	if now := s.connect(); now != nil {
+		s.last = now
+	}
+	return s.last
+}
+
+// DescribeGroups implements lag.Source.
+func (s *lagSource) DescribeGroups(ctx context.Context, ids []string) map[string]lag.Group {
+	groups := map[string]lag.Group{}
+	for id, group := range s.current().DescribeGroups(ctx, ids) {
+		groups[id] = lag.Group(group)
+	}
+	return groups
+}
+
+// CommittedOffsets implements lag.Source.
+func (s *lagSource) CommittedOffsets(ctx context.Context, ids []string) map[string]lag.Commits {
+	all := map[string]lag.Commits{}
+	for id, commits := range s.current().CommittedOffsets(ctx, ids) {
+		offsets := make(map[lag.Partition]int64, len(commits.Offsets))
+		for partition, offset := range commits.Offsets {
+			offsets[lag.Partition(partition)] = offset
+		}
+		all[id] = lag.Commits{Offsets: offsets, Err: commits.Err}
+	}
+	return all
+}
+
+// PartitionOffsets implements lag.Source.
+func (s *lagSource) PartitionOffsets(ctx context.Context, at map[string][]time.Time) map[string]lag.Topic {
+	all := map[string]lag.Topic{}
+	for name, topic := range s.current().PartitionOffsets(ctx, at) {
+		partitions := make([]lag.Offsets, len(topic.Partitions))
+		for i, offsets := range topic.Partitions {
+			partitions[i] = lag.Offsets(offsets)
+		}
+		all[name] = lag.Topic{Partitions: partitions, Err: topic.Err}
+	}
+	return all
+}

@@ -1,0 +1,101 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"strconv"
+
+	"github.com/weir-dev/weir/internal/controller/child"
+)
+
+// Deploy applies a worker's ConfigMap and Deployment, and returns the latter as
+// it is rendered, with the status that it had.
+func Deploy(ctx context.Context, c child.Applier, owner client.Object, w Spec) (*appsv1.Deployment, error) {
+	if err := c.Apply(ctx, owner, w.ConfigMap(), &corev1.ConfigMap{}); err != nil {
+		return nil, err
+	}
+	was, deployment := &appsv1.Deployment{}, w.Deployment()
+	if err := c.Apply(ctx, owner, deployment, was); err != nil {
+		return nil, err
+	}
+	deployment.Status = was.Status
+	return deployment, dropOldFiles(ctx, c, owner, w)
+}
+
+// dropOldFiles deletes the ConfigMaps of a worker that no pod mounts any more:
+// they are named by their content, and a pod that restarts needs those that it
+// started with.
+func dropOldFiles(ctx context.Context, c child.Applier, owner client.Object, w Spec) error {
+	here, labels := client.InNamespace(w.Namespace), client.MatchingLabels(w.labels())
+	var files corev1.ConfigMapList
+	if err := c.Client.List(ctx, &files, here, labels); err != nil {
+		return fmt.Errorf("listing the worker's files: %w", err)
+	}
+	old := slices.DeleteFunc(files.Items, func(file corev1.ConfigMap) bool {
+		return file.Name == w.filesName() || !metav1.IsControlledBy(&file, owner)
+	})
+	if len(old) == 0 {
+		return nil
+	}
+	var pods corev1.PodList
+	if err := c.Client.List(ctx, &pods, here, labels); err != nil {
+		return fmt.Errorf("listing the worker's pods: %w", err)
+	}
+	// As long as no pod is ready with the new files, the old ReplicaSet may have
+	// to make another one.
+	needed, rolled := map[string]bool{}, w.Replicas == 0
+	for _, pod := range pods.Items {
+		name := MountedFiles(pod.Spec)
+		needed[name] = true
+		rolled = rolled || name == w.filesName() && isPodReady(&pod)
+	}
+	for i := range old {
+		if !rolled || needed[old[i].Name] {
+			continue
+		}
+		if err := c.Remove(ctx, owner, &old[i]); err != nil {
+			return fmt.Errorf("deleting ConfigMap %s: %w", old[i].Name, err)
+		}
+	}
+	return nil
+}
+
+// Undeploy deletes a worker's Deployment and its files.
+func Undeploy(ctx context.Context, c child.Applier, owner client.Object, w Spec) error {
+	if err := c.Remove(ctx, owner, &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Name}}); err != nil {
+		return err
+	}
+	var files corev1.ConfigMapList
+	if err := c.Client.List(ctx, &files, client.InNamespace(w.Namespace), client.MatchingLabels(w.labels())); err != nil {
+		return fmt.Errorf("listing the worker's files: %w", err)
+	}
+	for i := range files.Items {
+		if err := c.Remove(ctx, owner, &files.Items[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func isPodReady(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// RolledGeneration is the generation of its owner that a Deployment was
+// rendered from; −1 if it does not say.
+func RolledGeneration(deployment *appsv1.Deployment) int64 {
+	generation, err := strconv.ParseInt(deployment.Annotations[GenerationAnnotation], 10, 64)
+	if err != nil {
+		return -1
+	}
+	return generation
+}
