@@ -66,34 +66,14 @@ func (c *Cluster) describeACLs(ctx context.Context, resource kmsg.ACLResourceTyp
 // Concurrent calls share their requests, and each gets the errors of its own
 // bindings only. A broker shows them in Bindings a moment later.
 func (c *Cluster) AddBindings(ctx context.Context, bindings []Binding) error {
-	return c.changeBindings(ctx, &c.adds, "add ACL binding ", bindings)
+	return together(c.CreateBindings(ctx, bindings))
 }
 
 // RemoveBindings deletes exactly these bindings; those that do not exist are
 // success. Concurrent calls share their requests, and each gets the errors of
 // its own bindings only.
 func (c *Cluster) RemoveBindings(ctx context.Context, bindings []Binding) error {
-	return c.changeBindings(ctx, &c.removes, "remove ACL binding ", bindings)
-}
-
-func (c *Cluster) changeBindings(ctx context.Context, through *coalescer[[]Binding, []error], doing string, bindings []Binding) error {
-	if len(bindings) == 0 {
-		return nil
-	}
-	for _, binding := range bindings {
-		if err := binding.validate(); err != nil {
-			return &Error{Class: Rejected, Reason: InvalidRequest, Message: doing + binding.String() + ": " + err.Error(), Err: err}
-		}
-	}
-	failures, err := through.do(ctx, bindings)
-	if err != nil {
-		return action{cluster: c, doing: doing + bindings[0].String()}.failed(err)
-	}
-	var errs []error
-	for i, failure := range failures {
-		errs = append(errs, action{c, doing + bindings[i].String(), onCluster("ALTER")}.failed(failure))
-	}
-	return together(errs)
+	return together(c.DeleteBindings(ctx, bindings))
 }
 
 // perBinding calls send with at most requestItems bindings at a time, each
@@ -187,4 +167,41 @@ func (c *Cluster) removeBindings(ctx context.Context, callers [][]Binding) []out
 		}
 		return errs, nil
 	})
+}
+
+// CreateBindings is AddBindings with the outcome of each binding, in their
+// order: nil where it is there.
+func (c *Cluster) CreateBindings(ctx context.Context, bindings []Binding) []error {
+	return c.eachBinding(ctx, &c.adds, "add ACL binding ", bindings)
+}
+
+// DeleteBindings is RemoveBindings with the outcome of each binding, in their
+// order: nil where it is not there.
+func (c *Cluster) DeleteBindings(ctx context.Context, bindings []Binding) []error {
+	return c.eachBinding(ctx, &c.removes, "remove ACL binding ", bindings)
+}
+
+func (c *Cluster) eachBinding(ctx context.Context, through *coalescer[[]Binding, []error], doing string, bindings []Binding) []error {
+	errs := make([]error, len(bindings))
+	var valid []Binding
+	var at []int
+	for i, binding := range bindings {
+		if err := binding.validate(); err != nil {
+			errs[i] = &Error{Class: Rejected, Reason: InvalidRequest, Message: doing + binding.String() + ": " + err.Error(), Err: err}
+			continue
+		}
+		valid, at = append(valid, binding), append(at, i)
+	}
+	if len(valid) == 0 {
+		return errs
+	}
+	failures, err := through.do(ctx, valid)
+	for n, i := range at {
+		if err != nil { // that of all
+			errs[i] = action{c, doing + valid[0].String(), onCluster("ALTER")}.failed(err)
+		} else {
+			errs[i] = action{c, doing + bindings[i].String(), onCluster("ALTER")}.failed(failures[n])
+		}
+	}
+	return errs
 }

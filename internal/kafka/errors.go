@@ -186,7 +186,9 @@ func together(errs []error) error {
 	}
 	var messages []string
 	for _, failure := range failures {
-		messages = append(messages, failure.Message)
+		if !slices.Contains(messages, failure.Message) {
+			messages = append(messages, failure.Message)
+		}
 	}
 	return &Error{
 		Class: failures[0].Class, Reason: failures[0].Reason,

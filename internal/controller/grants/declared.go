@@ -1,6 +1,10 @@
 package grants
 
 import (
+	"cmp"
+	"maps"
+	"slices"
+
 	"github.com/weir-dev/weir/internal/controller/record"
 	"github.com/weir-dev/weir/internal/kafka"
 )
@@ -70,6 +74,19 @@ func (d *Declared) Forget(binding kafka.Binding) { delete(d.causes, binding) }
 
 // Complete reports whether all expected resources were declared or are gone.
 func (d *Declared) Complete() bool { return len(d.expected) == 0 }
+
+// Waiting are the expected resources that have not been declared yet.
+func (d *Declared) Waiting() []record.Ref {
+	return slices.SortedFunc(maps.Keys(d.expected), compareRefs)
+}
+
+func compareRefs(a, b record.Ref) int { return cmp.Compare(a.String(), b.String()) }
+
+// Of returns what a resource has declared, and whether it has.
+func (d *Declared) Of(owner record.Ref) (Wants, bool) {
+	wants, ok := d.owners[owner]
+	return wants, ok
+}
 
 // Wants returns what all resources want together. Read only, until the next change.
 func (d *Declared) Wants() Wants { return d.union }
