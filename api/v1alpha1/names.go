@@ -43,6 +43,7 @@ const (
 	ReasonTopicNotReady    = "TopicNotReady"
 	ReasonNotAllowed       = "NotAllowed"
 	ReasonContested        = "Contested"
+	ReasonStatusTooLarge   = "StatusTooLarge"
 	ReasonInUse            = "InUse"
 	// The namespace of the resource is being deleted.
 	ReasonNamespaceTerminating = "NamespaceTerminating"

@@ -5,6 +5,8 @@ package lagging
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,8 +30,14 @@ type Collectors struct {
 	Wake chan event.TypedGenericEvent[*v1alpha1.ConsumerGroup]
 
 	mu      sync.Mutex
-	running map[string]*lag.Collector // by KafkaCluster name
-	start   chan *lag.Collector
+	running map[string]*running // by KafkaCluster name
+	start   chan *running
+}
+
+// running is a collector, and what ends it.
+type running struct {
+	*lag.Collector
+	end chan struct{}
 }
 
 // New makes collectors that measure once an interval, and reach a cluster by connect.
@@ -38,13 +46,13 @@ func New(connect func(cluster string) *kafka.Cluster, interval time.Duration) *C
 		connect:  connect,
 		interval: interval,
 		Wake:     make(chan event.TypedGenericEvent[*v1alpha1.ConsumerGroup], 1024),
-		running:  map[string]*lag.Collector{},
-		start:    make(chan *lag.Collector),
+		running:  map[string]*running{},
+		start:    make(chan *running),
 	}
 }
 
-// Start runs the collectors, those that are there and those that come, until
-// ctx ends, and waits for them.
+// Start runs the collectors, those that are there and those that come, each
+// until its cluster ends, and all until ctx does, and waits for them.
 func (c *Collectors) Start(ctx context.Context) error {
 	var group sync.WaitGroup
 	defer group.Wait()
@@ -53,8 +61,34 @@ func (c *Collectors) Start(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case one := <-c.start:
-			group.Go(func() { one.Run(ctx) })
+			group.Go(func() { one.run(ctx) })
 		}
+	}
+}
+
+func (r *running) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
+	defer cancel()
+	waiting.Go(func() {
+		select {
+		case <-r.end:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	r.Run(ctx)
+}
+
+// End ends the collector of a KafkaCluster that is gone, and forgets its groups.
+func (c *Collectors) End(cluster string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if one := c.running[cluster]; one != nil {
+		close(one.end)
+		delete(c.running, cluster)
 	}
 }
 
@@ -67,7 +101,7 @@ func (c *Collectors) Set(ctx context.Context, cluster string, name types.Namespa
 	one, ok := c.running[cluster]
 	if !ok {
 		source := &lagSource{connect: func() *kafka.Cluster { return c.connect(cluster) }}
-		one = lag.New(source, c.interval, c.changed)
+		one = &running{lag.New(source, c.interval, c.changed), make(chan struct{})}
 		c.running[cluster] = one
 	}
 	one.Set(name.String(), spec)
@@ -123,26 +157,35 @@ func (c *Collectors) changed(key string) {
 	}
 }
 
-// lagSource shows a cluster to the collector. The collector's cycles follow one
-// another, so it needs no lock.
+// lagSource shows a cluster to the collector.
 type lagSource struct {
 	// connect is the pool's connection, which it makes anew when the
 	// KafkaCluster changes; nil when that is gone.
 	connect func() *kafka.Cluster
-	last    *kafka.Cluster
 }
 
-func (s *lagSource) current() *kafka.Cluster {
-	if now := s.connect(); now != nil {
-		s.last = now
+// errNotConnected is what is known of a cluster whose KafkaCluster is gone.
+var errNotConnected = &kafka.Error{
+	Class: kafka.Transient, Reason: kafka.Unreachable, Message: "there is no connection to the cluster: its KafkaCluster is gone",
+}
+
+// each is the same answer for everything that was asked.
+func each[V any](asked []string, answer V) map[string]V {
+	answers := make(map[string]V, len(asked))
+	for _, one := range asked {
+		answers[one] = answer
 	}
-	return s.last
+	return answers
 }
 
 // DescribeGroups implements lag.Source.
 func (s *lagSource) DescribeGroups(ctx context.Context, ids []string) map[string]lag.Group {
+	cluster := s.connect()
+	if cluster == nil {
+		return each(ids, lag.Group{Err: errNotConnected})
+	}
 	groups := map[string]lag.Group{}
-	for id, group := range s.current().DescribeGroups(ctx, ids) {
+	for id, group := range cluster.DescribeGroups(ctx, ids) {
 		groups[id] = lag.Group(group)
 	}
 	return groups
@@ -150,8 +193,12 @@ func (s *lagSource) DescribeGroups(ctx context.Context, ids []string) map[string
 
 // CommittedOffsets implements lag.Source.
 func (s *lagSource) CommittedOffsets(ctx context.Context, ids []string) map[string]lag.Commits {
+	cluster := s.connect()
+	if cluster == nil {
+		return each(ids, lag.Commits{Err: errNotConnected})
+	}
 	all := map[string]lag.Commits{}
-	for id, commits := range s.current().CommittedOffsets(ctx, ids) {
+	for id, commits := range cluster.CommittedOffsets(ctx, ids) {
 		offsets := make(map[lag.Partition]int64, len(commits.Offsets))
 		for partition, offset := range commits.Offsets {
 			offsets[lag.Partition(partition)] = offset
@@ -163,8 +210,12 @@ func (s *lagSource) CommittedOffsets(ctx context.Context, ids []string) map[stri
 
 // PartitionOffsets implements lag.Source.
 func (s *lagSource) PartitionOffsets(ctx context.Context, at map[string][]time.Time) map[string]lag.Topic {
+	cluster := s.connect()
+	if cluster == nil {
+		return each(slices.Collect(maps.Keys(at)), lag.Topic{Err: errNotConnected})
+	}
 	all := map[string]lag.Topic{}
-	for name, topic := range s.current().PartitionOffsets(ctx, at) {
+	for name, topic := range cluster.PartitionOffsets(ctx, at) {
 		partitions := make([]lag.Offsets, len(topic.Partitions))
 		for i, offsets := range topic.Partitions {
 			partitions[i] = lag.Offsets(offsets)

@@ -43,7 +43,7 @@ func TestLagMetrics(t *testing.T) {
 	collector := lag.New(fixedSource{}, 10*time.Millisecond, func(string) {})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	c.running["main"] = collector
+	c.running["main"] = &running{Collector: collector}
 	collector.Set("finance/billing", lag.Spec{Group: "billing", Topics: []string{"orders"}, MaxRecords: 5})
 	collector.Set("finance/audit", lag.Spec{Group: "billing", Topics: []string{"orders"}})
 	collector.Set("finance/unknown", lag.Spec{Group: "unknown", Topics: []string{"orders"}, MaxRecords: 5})

@@ -63,7 +63,15 @@ func (s Settler) Settle(ctx context.Context, before, after Object, ready Ready, 
 		return reconcile.Result{}, err
 	}
 	setShared(after, ready, err)
-	switch writeErr := s.write(ctx, before, after); {
+	writeErr := s.write(ctx, before, after)
+	if isTooLarge(writeErr) {
+		err = halt.Stall(v1alpha1.ReasonStatusTooLarge,
+			"Kubernetes does not take what is to be said of this resource, which is too large or has values that it does not allow: make spec smaller")
+		copyStatus(after, before)
+		setShared(after, ready, err)
+		writeErr = s.write(ctx, before, after)
+	}
+	switch {
 	case apierrors.IsConflict(writeErr):
 		return reconcile.Result{RequeueAfter: ConflictRetry}, nil
 	case writeErr != nil:
@@ -100,9 +108,20 @@ func (s Settler) Record(ctx context.Context, before, after Object) error {
 	if err := s.patch(ctx, before, after); err != nil {
 		return fmt.Errorf("recording in status: %w", err)
 	}
-	reflect.ValueOf(before.GetStatus()).Elem().Set(reflect.ValueOf(after.DeepCopyObject().(Object).GetStatus()).Elem())
+	copyStatus(before, after)
 	before.SetResourceVersion(after.GetResourceVersion())
 	return nil
+}
+
+// copyStatus makes to's status a copy of from's.
+func copyStatus(to, from Object) {
+	reflect.ValueOf(to.GetStatus()).Elem().Set(reflect.ValueOf(from.DeepCopyObject().(Object).GetStatus()).Elem())
+}
+
+// isTooLarge says whether the API server refuses a status as a whole: by the
+// schema, by the size of a request, or because etcd does.
+func isTooLarge(err error) bool {
+	return apierrors.IsInvalid(err) || apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsInternalError(err)
 }
 
 // write patches status, if it differs. An object that is gone needs no status.
