@@ -37,13 +37,17 @@ var troubles = []string{
 
 // transitions are the events of a pass that changed conditions from before to
 // after: a resource that stops or begins to be Ready, and trouble that comes or
-// goes. What is under way or not known is no news.
+// goes. What is under way or not known is no news, and neither is a new resource
+// that is Ready at once: the events of what was made for it tell that.
 func transitions(before, after []metav1.Condition) []transition {
 	var all []transition
 	for _, now := range after {
 		was, is := meta.IsStatusConditionTrue(before, now.Type), now.Status == metav1.ConditionTrue
 		bad := slices.Contains(troubles, now.Type)
 		if was == is || now.Status == metav1.ConditionUnknown || (!bad && now.Type != v1alpha1.ConditionReady) {
+			continue
+		}
+		if is && !bad && meta.FindStatusCondition(before, now.Type) == nil {
 			continue
 		}
 		one := transition{corev1.EventTypeNormal, now.Reason, now.Message}

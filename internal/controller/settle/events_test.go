@@ -22,6 +22,7 @@ func TestTransitions(t *testing.T) {
 		want          []transition
 	}{
 		{reason: "a new resource that waits is no news", after: []metav1.Condition{condition(v1alpha1.ConditionReady, no, "Waiting")}},
+		{reason: "a new resource that is Ready at once is no news", after: []metav1.Condition{condition(v1alpha1.ConditionReady, yes, "Ready")}},
 		{
 			reason: "a resource becomes Ready",
 			before: []metav1.Condition{condition(v1alpha1.ConditionReady, no, "Waiting")},
