@@ -1,4 +1,4 @@
-package controller
+package controller_test
 
 import (
 	"os"
@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/harness"
 	"github.com/weir-dev/weir/test/env"
 )
 
@@ -25,13 +26,13 @@ func TestRefused(t *testing.T) {
 		t.Fatal("there are no manifests: ", err)
 	}
 	h, words := refusedWorld(t)
-	decoder := serializer.NewCodecFactory(h.live.Scheme(), serializer.EnableStrict).UniversalDeserializer()
+	decoder := serializer.NewCodecFactory(h.Live.Scheme(), serializer.EnableStrict).UniversalDeserializer()
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
 			h := *h
 			h.T = t
 			text, err := os.ReadFile(file)
-			h.must(err)
+			h.Must(err)
 			manifest := words.Replace(string(text))
 			first, _, _ := strings.Cut(manifest, "\n")
 			kind, rest, _ := strings.Cut(strings.TrimPrefix(first, "# "), " ")
@@ -40,57 +41,57 @@ func TestRefused(t *testing.T) {
 				t.Fatalf("the first line is not an expectation: %q", first)
 			}
 			decoded, _, err := decoder.Decode([]byte(manifest), nil, nil)
-			h.must(err)
+			h.Must(err)
 			obj := decoded.(client.Object)
-			h.create(obj)
-			_, _ = h.pass(obj) // the conditions say more
+			h.Create(obj)
+			_, _ = h.Pass(obj) // the conditions say more
 			for condition, present := range map[string]bool{
 				v1alpha1.ConditionStalled: kind == "Stalled", v1alpha1.ConditionReconciling: kind == "Retrying",
 			} {
-				if (h.condition(obj, condition).Type != "") != present {
-					t.Errorf("want %s, and condition %s is %+v", kind, condition, h.condition(obj, condition))
+				if (h.Condition(obj, condition).Type != "") != present {
+					t.Errorf("want %s, and condition %s is %+v", kind, condition, h.Condition(obj, condition))
 				}
 			}
-			h.wants(obj, v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
+			h.Wants(obj, v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
 		})
 	}
 }
 
 // refusedWorld is what the manifests refer to, and the words that stand for it.
-func refusedWorld(t *testing.T) (*harness, *strings.Replacer) {
-	h := newHarness(t)
-	cluster := h.cluster()
-	h.secret(h.operator, "half", "username", "somebody")
-	h.secret(h.operator, "wrong", "username", h.kafka.Admin.Name, "password", "wrong")
-	h.secret(h.operator, "not-pem", "tls.crt", "no", "tls.key", "no")
-	h.secret(h.namespace, "db", "uri", "postgresql://db", "empty", "")
-	h.secret(h.namespace, "relay", "username", "shop-relay", "password", "secret")
-	h.cluster(func(c *v1alpha1.KafkaCluster) { c.Name += "-second" })
-	h.cluster(func(c *v1alpha1.KafkaCluster) { c.Name += "-unready"; c.Spec.SASL.SecretRef.Name = "absent" })
-	h.cluster(func(c *v1alpha1.KafkaCluster) {
+func refusedWorld(t *testing.T) (*harness.Harness, *strings.Replacer) {
+	h := harness.New(t)
+	cluster := h.Cluster()
+	h.Secret(h.Operator, "half", "username", "somebody")
+	h.Secret(h.Operator, "wrong", "username", h.Kafka.Admin.Name, "password", "wrong")
+	h.Secret(h.Operator, "not-pem", "tls.crt", "no", "tls.key", "no")
+	h.Secret(h.Namespace, "db", "uri", "postgresql://db", "empty", "")
+	h.Secret(h.Namespace, "relay", "username", "shop-relay", "password", "secret")
+	h.Cluster(func(c *v1alpha1.KafkaCluster) { c.Name += "-second" })
+	h.Cluster(func(c *v1alpha1.KafkaCluster) { c.Name += "-unready"; c.Spec.SASL.SecretRef.Name = "absent" })
+	h.Cluster(func(c *v1alpha1.KafkaCluster) {
 		c.Name += "-closed"
 		c.Spec.Namespaces = v1alpha1.ClusterNamespaces{
 			From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"kafka": "yes"}},
 		}
 	})
 	other := env.Unique("other")
-	h.must(h.live.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: other}}))
+	h.Must(h.Live.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: other}}))
 
-	h.readyTopic("orders")
-	h.readyTopic("payments.retry")
-	h.topic("not-ready")
-	abroad := h.topic("orders", func(topic *v1alpha1.Topic) { topic.Namespace = other })
-	h.passUntilReady(abroad)
-	h.makeTopic(h.namespace+".existing", 3, nil)
-	h.makeTopic(h.namespace+".existing-too", 3, nil)
-	h.policy("standard")
-	h.policy("endless", func(policy *v1alpha1.DeadLetterPolicy) {
+	h.ReadyTopic("orders")
+	h.ReadyTopic("payments.retry")
+	h.Topic("not-ready")
+	abroad := h.Topic("orders", func(topic *v1alpha1.Topic) { topic.Namespace = other })
+	h.PassUntilReady(abroad)
+	h.MakeTopic(h.Namespace+".existing", 3, nil)
+	h.MakeTopic(h.Namespace+".existing-too", 3, nil)
+	h.Policy("standard")
+	h.Policy("endless", func(policy *v1alpha1.DeadLetterPolicy) {
 		policy.Spec.Retry.MaxAttempts = 20
 		policy.Spec.Retry.Backoff.Factor = new(int32(100))
 	})
-	h.readyGroup("billing", withPolicy)
+	h.ReadyGroup("billing", harness.WithPolicy)
 	return h, strings.NewReplacer(
-		"${namespace}", h.namespace, "${other}", other, "${operator}", h.operator, "${cluster}", cluster.Name,
-		"${bootstrap}", h.kafka.Bootstrap[0], "${mechanism}", string(cluster.Spec.SASL.Mechanism),
+		"${namespace}", h.Namespace, "${other}", other, "${operator}", h.Operator, "${cluster}", cluster.Name,
+		"${bootstrap}", h.Kafka.Bootstrap[0], "${mechanism}", string(cluster.Spec.SASL.Mechanism),
 	)
 }

@@ -32,11 +32,16 @@ import (
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/child"
 	"github.com/weir-dev/weir/internal/controller/claims"
+	"github.com/weir-dev/weir/internal/controller/consumergroup"
+	"github.com/weir-dev/weir/internal/controller/deadletterpolicy"
+	"github.com/weir-dev/weir/internal/controller/kafkacluster"
 	"github.com/weir-dev/weir/internal/controller/lagging"
 	"github.com/weir-dev/weir/internal/controller/ledger"
+	"github.com/weir-dev/weir/internal/controller/outboxrelay"
 	"github.com/weir-dev/weir/internal/controller/pool"
 	"github.com/weir-dev/weir/internal/controller/release"
 	"github.com/weir-dev/weir/internal/controller/settle"
+	"github.com/weir-dev/weir/internal/controller/topic"
 	"github.com/weir-dev/weir/internal/controller/worker"
 )
 
@@ -85,20 +90,20 @@ func CacheOptions() cache.Options {
 
 // Setup adds the operator to a manager.
 func Setup(ctx context.Context, mgr manager.Manager, options Options) error {
-	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+	if err := AddIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
-	set := newSet(parts{
-		client: mgr.GetClient(), live: mgr.GetAPIReader(), events: mgr.GetEventRecorder("weir"), mapper: mgr.GetRESTMapper(),
+	set := New(Parts{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("weir"), Mapper: mgr.GetRESTMapper(),
 	}, options)
-	served := lagging.Metrics{From: set.collectors}
+	served := lagging.Metrics{From: set.Collectors}
 	if err := metrics.Registry.Register(served); err != nil {
 		return err
 	}
-	for _, runnable := range []manager.Runnable{set.collectors, set.ruleKind, manager.RunnableFunc(func(ctx context.Context) error {
+	for _, runnable := range []manager.Runnable{set.Collectors, set.RuleKind, manager.RunnableFunc(func(ctx context.Context) error {
 		<-ctx.Done()
 		metrics.Registry.Unregister(served)
-		set.clusters.Close()
+		set.Clusters.Close()
 		return nil
 	})} {
 		if err := mgr.Add(runnable); err != nil {
@@ -108,68 +113,69 @@ func Setup(ctx context.Context, mgr manager.Manager, options Options) error {
 	return set.build(mgr, options.Concurrency)
 }
 
-// set is all reconcilers, and what they share.
-type set struct {
-	clusters   *pool.Clusters
-	collectors *lagging.Collectors
-	ruleKind   *prometheusRuleKind
+// Operator is all reconcilers, and what they share.
+type Operator struct {
+	Clusters   *pool.Clusters
+	Collectors *lagging.Collectors
+	RuleKind   *consumergroup.RuleKind
 
-	cluster *KafkaClusterReconciler
-	topic   *TopicReconciler
-	relay   *OutboxRelayReconciler
-	group   *ConsumerGroupReconciler
-	policy  *DeadLetterPolicyReconciler
-	sweeper *Sweeper
+	Cluster *kafkacluster.Reconciler
+	Topic   *topic.Reconciler
+	Relay   *outboxrelay.Reconciler
+	Group   *consumergroup.Reconciler
+	Policy  *deadletterpolicy.Reconciler
+	Sweeper *Sweeper
 }
 
-// parts are what a manager has that reconcilers need.
-type parts struct {
-	client client.Client // reads from the cache
-	live   client.Reader // reads past it
-	events events.EventRecorder
-	mapper meta.RESTMapper
+// Parts are what a manager has that reconcilers need.
+type Parts struct {
+	Client client.Client // reads from the cache
+	Live   client.Reader // reads past it
+	Events events.EventRecorder
+	Mapper meta.RESTMapper
 }
 
-func newSet(p parts, options Options) *set {
+// New puts the reconcilers together.
+func New(p Parts, options Options) *Operator {
 	var (
-		c        = p.client
-		settler  = settle.Settler{Client: c, Events: p.events, Resync: options.Resync}
-		clusters = pool.New(c, p.live, options.Namespace)
+		c        = p.Client
+		settler  = settle.Settler{Client: c, Events: p.Events, Resync: options.Resync}
+		clusters = pool.New(c, p.Live, options.Namespace)
 		claims   = claims.Registry{Client: c, Find: clusters.Find, Matches: clusters.NamespaceMatches}
 		grants   = ledger.New(settler, c, options.Resync)
 		finalize = release.Finalizer{Client: c, Behind: clusters.Behind}
-		kids     = child.New(c, p.live)
+		kids     = child.New(c, p.Live)
 		look     = worker.NewObserver(c)
-		kind     = &prometheusRuleKind{mapper: p.mapper, interval: options.Resync}
+		kind     = &consumergroup.RuleKind{Mapper: p.Mapper, Interval: options.Resync}
 		lags     = lagging.New(clusters.Latest, options.LagInterval)
 	)
-	kind.look()
-	return &set{
-		clusters: clusters, collectors: lags, ruleKind: kind,
-		cluster: &KafkaClusterReconciler{
+	kind.Look()
+	return &Operator{
+		Clusters: clusters, Collectors: lags, RuleKind: kind,
+		Cluster: &kafkacluster.Reconciler{
 			Client: c, Settler: settler, Clusters: clusters, Grants: grants, Finalizer: finalize,
 			Children: kids, Workers: look, Image: options.Image,
 		},
-		topic: &TopicReconciler{
+		Topic: &topic.Reconciler{
 			Client: c, Settler: settler, Clusters: clusters, Claims: claims, Grants: grants, Finalizer: finalize,
 		},
-		relay: &OutboxRelayReconciler{
+		Relay: &outboxrelay.Reconciler{
 			Client: c, Settler: settler, Clusters: clusters, Claims: claims, Grants: grants, Finalizer: finalize,
 			Children: kids, Workers: look, Image: options.Image, Poll: options.PollInterval,
-			Numbers: settle.NewNumbers(options.StatusInterval), Secrets: newRememberedSecrets(options.Resync),
+			Numbers: settle.NewNumbers(options.StatusInterval), Secrets: outboxrelay.NewRememberedSecrets(options.Resync),
 		},
-		group: &ConsumerGroupReconciler{
+		Group: &consumergroup.Reconciler{
 			Client: c, Settler: settler, Clusters: clusters, Claims: claims, Grants: grants, Finalizer: finalize,
-			Lag: lags, Alerts: alerts{children: kids, kind: kind},
+			Lag: lags, Alerts: consumergroup.Alerts{Children: kids, Kind: kind},
 			Interval: options.StatusInterval, Numbers: settle.NewNumbers(options.StatusInterval),
 		},
-		policy:  &DeadLetterPolicyReconciler{Client: c, Settler: settler},
-		sweeper: newSweeper(c, clusters, grants, options.Resync),
+		Policy:  &deadletterpolicy.Reconciler{Client: c, Settler: settler},
+		Sweeper: newSweeper(c, clusters, grants, options.Resync),
 	}
 }
 
 // build wires the reconcilers to what wakes them.
-func (s *set) build(mgr manager.Manager, concurrency int) error {
+func (s *Operator) build(mgr manager.Manager, concurrency int) error {
 	c := mgr.GetClient()
 	wake := wakers{client: c}
 	named := func(name string, obj client.Object) *builder.Builder {
@@ -191,33 +197,33 @@ func (s *set) build(mgr manager.Manager, concurrency int) error {
 			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(clusterOfUser), builder.WithPredicates(gone)).
 			Watches(&v1alpha1.OutboxRelay{}, handler.EnqueueRequestsFromMapFunc(clusterOfUser), builder.WithPredicates(gone)).
 			Watches(&v1alpha1.DeadLetterPolicy{}, handler.EnqueueRequestsFromMapFunc(wake.clustersOfPolicy), builder.WithPredicates(scheduleChanged)).
-			Complete(reconcile.AsReconciler(c, s.cluster)),
+			Complete(reconcile.AsReconciler(c, s.Cluster)),
 		"topic": named("topic", &v1alpha1.Topic{}).
 			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(wake.rivalTopics), builder.WithPredicates(cameOrWent)).
 			Watches(&v1alpha1.KafkaCluster{}, onCluster(newTopicList), builder.WithPredicates(becameReady)).
 			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(topicsOfUser), builder.WithPredicates(cameOrWent)).
 			Watches(&v1alpha1.OutboxRelay{}, handler.EnqueueRequestsFromMapFunc(topicsOfUser), builder.WithPredicates(cameOrWent)).
-			WatchesRawSource(source.Channel(s.sweeper.topics, &handler.TypedEnqueueRequestForObject[*v1alpha1.Topic]{})).
-			Complete(reconcile.AsReconciler(c, s.topic)),
+			WatchesRawSource(source.Channel(s.Sweeper.topics, &handler.TypedEnqueueRequestForObject[*v1alpha1.Topic]{})).
+			Complete(reconcile.AsReconciler(c, s.Topic)),
 		"outboxrelay": named("outboxrelay", &v1alpha1.OutboxRelay{}).
 			Owns(&appsv1.Deployment{}).Owns(&corev1.ConfigMap{}).
 			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(wake.usersOfTopic(newRelayList)), builder.WithPredicates(topicChanged)).
 			Watches(&v1alpha1.KafkaCluster{}, onCluster(newRelayList), builder.WithPredicates(becameReady)).
-			WatchesRawSource(source.Channel(s.sweeper.relays, &handler.TypedEnqueueRequestForObject[*v1alpha1.OutboxRelay]{})).
-			Complete(reconcile.AsReconciler(c, s.relay)),
+			WatchesRawSource(source.Channel(s.Sweeper.relays, &handler.TypedEnqueueRequestForObject[*v1alpha1.OutboxRelay]{})).
+			Complete(reconcile.AsReconciler(c, s.Relay)),
 		"consumergroup": named("consumergroup", &v1alpha1.ConsumerGroup{}).
 			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(wake.rivalGroups), builder.WithPredicates(cameOrWent)).
 			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(wake.usersOfTopic(newGroupList)), builder.WithPredicates(topicChanged)).
 			Watches(&v1alpha1.DeadLetterPolicy{}, handler.EnqueueRequestsFromMapFunc(wake.groupsOfPolicy), builder.WithPredicates(scheduleChanged)).
 			Watches(&v1alpha1.KafkaCluster{}, onCluster(newGroupList), builder.WithPredicates(becameReady)).
-			WatchesRawSource(source.Channel(s.sweeper.groups, &handler.TypedEnqueueRequestForObject[*v1alpha1.ConsumerGroup]{})).
-			WatchesRawSource(source.Channel(s.collectors.Wake, &handler.TypedEnqueueRequestForObject[*v1alpha1.ConsumerGroup]{})).
-			Complete(reconcile.AsReconciler(c, s.group)),
+			WatchesRawSource(source.Channel(s.Sweeper.groups, &handler.TypedEnqueueRequestForObject[*v1alpha1.ConsumerGroup]{})).
+			WatchesRawSource(source.Channel(s.Collectors.Wake, &handler.TypedEnqueueRequestForObject[*v1alpha1.ConsumerGroup]{})).
+			Complete(reconcile.AsReconciler(c, s.Group)),
 		"deadletterpolicy": named("deadletterpolicy", &v1alpha1.DeadLetterPolicy{}).
 			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(policyOfGroup), builder.WithPredicates(depthChanged)).
-			Complete(reconcile.AsReconciler(c, s.policy)),
+			Complete(reconcile.AsReconciler(c, s.Policy)),
 		"sweep": named("sweep", &v1alpha1.KafkaCluster{}).
-			Complete(reconcile.AsReconciler(c, s.sweeper)),
+			Complete(reconcile.AsReconciler(c, s.Sweeper)),
 	} {
 		if err != nil {
 			return fmt.Errorf("setting up controller %s: %w", name, err)

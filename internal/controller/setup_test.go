@@ -1,4 +1,4 @@
-package controller
+package controller_test
 
 import (
 	"context"
@@ -28,6 +28,9 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller"
+	"github.com/weir-dev/weir/internal/controller/harness"
+	"github.com/weir-dev/weir/internal/controller/kafkacluster"
 	"github.com/weir-dev/weir/internal/controller/release"
 	"github.com/weir-dev/weir/test/env"
 	"github.com/weir-dev/weir/test/env/kube"
@@ -37,7 +40,7 @@ import (
 // and no others, on a control plane of its own, and stops it with the test. It
 // looks at nothing again by itself within the time that await waits, so that
 // what happens is what watches bring about.
-func startOperator(t *testing.T) (*harness, *rights) {
+func startOperator(t *testing.T) (*harness.Harness, *rights) {
 	t.Helper()
 	control, err := kube.Start(t.Context())
 	if err != nil {
@@ -48,34 +51,34 @@ func startOperator(t *testing.T) (*harness, *rights) {
 			t.Error(err)
 		}
 	})
-	h := &harness{T: t, kafka: env.SharedKafka(t), namespace: control.Namespace(t), operator: control.Namespace(t)}
-	h.must(control.InstallCRDs(t.Context()))
-	h.must(control.InstallPrometheusRules())
-	h.live, err = client.New(control.Config, client.Options{Scheme: NewScheme()})
-	h.must(err)
+	h := &harness.Harness{T: t, Kafka: env.SharedKafka(t), Namespace: control.Namespace(t), Operator: control.Namespace(t)}
+	h.Must(control.InstallCRDs(t.Context()))
+	h.Must(control.InstallPrometheusRules())
+	h.Live, err = client.New(control.Config, client.Options{Scheme: controller.NewScheme()})
+	h.Must(err)
 
 	text, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", "role.yaml"))
-	h.must(err)
+	h.Must(err)
 	var role rbacv1.ClusterRole
-	h.must(yaml.UnmarshalStrict(text, &role))
-	h.must(h.live.Create(t.Context(), &role))
-	h.must(h.live.Create(t.Context(), &rbacv1.ClusterRoleBinding{
+	h.Must(yaml.UnmarshalStrict(text, &role))
+	h.Must(h.Live.Create(t.Context(), &role))
+	h.Must(h.Live.Create(t.Context(), &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: role.Name},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: h.operator, Name: "weir-manager"}},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: h.Operator, Name: "weir-manager"}},
 	}))
 	used := &rights{role: role, used: map[string]bool{}}
 	as := rest.CopyConfig(control.Config)
 	as.Wrap(func(next http.RoundTripper) http.RoundTripper { return exercised{next, used} })
-	as.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:" + h.operator + ":weir-manager"}
+	as.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:" + h.Operator + ":weir-manager"}
 	mgr, err := manager.New(as, manager.Options{
-		Scheme: NewScheme(), Cache: CacheOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
+		Scheme: controller.NewScheme(), Cache: controller.CacheOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)}, // one process, several runs of the test
 	})
-	h.must(err)
+	h.Must(err)
 	ctx, cancel := context.WithCancel(context.Background())
-	h.must(Setup(ctx, mgr, Options{
-		Namespace: h.operator, Image: "weir:test", Concurrency: 4,
+	h.Must(controller.Setup(ctx, mgr, controller.Options{
+		Namespace: h.Operator, Image: "weir:test", Concurrency: 4,
 		Resync: time.Hour, LagInterval: 200 * time.Millisecond, StatusInterval: time.Hour, PollInterval: time.Hour,
 	}))
 	done := make(chan error, 1)
@@ -167,25 +170,25 @@ func (r *rights) unused() []string {
 }
 
 // awaits waits until a condition has the reason.
-func awaits(h *harness, obj client.Object, condition, reason string) {
+func awaits(h *harness.Harness, obj client.Object, condition, reason string) {
 	h.Helper()
-	h.await(func() string {
-		if err := h.live.Get(h.Context(), keyOf(obj), obj); err != nil {
+	h.Await(func() string {
+		if err := h.Live.Get(h.Context(), harness.KeyOf(obj), obj); err != nil {
 			return err.Error()
 		}
-		if found := h.condition(obj, condition); found.Reason != reason {
-			return fmt.Sprintf("%s of %s is %s/%s: %s", condition, release.Describe(h.live, obj), found.Status, found.Reason, found.Message)
+		if found := h.Condition(obj, condition); found.Reason != reason {
+			return fmt.Sprintf("%s of %s is %s/%s: %s", condition, release.Describe(h.Live, obj), found.Status, found.Reason, found.Message)
 		}
 		return ""
 	})
-	h.conforms(obj)
+	h.Conforms(obj)
 }
 
-func awaitsGone(h *harness, obj client.Object) {
+func awaitsGone(h *harness.Harness, obj client.Object) {
 	h.Helper()
-	h.await(func() string {
-		if !h.gone(obj) {
-			return release.Describe(h.live, obj) + " is still there"
+	h.Await(func() string {
+		if !h.Gone(obj) {
+			return release.Describe(h.Live, obj) + " is still there"
 		}
 		return ""
 	})
@@ -196,13 +199,13 @@ func TestOperator(t *testing.T) {
 	h, rights := startOperator(t)
 	apply := func(obj client.Object) {
 		t.Helper()
-		h.must(h.live.Create(t.Context(), obj))
+		h.Must(h.Live.Create(t.Context(), obj))
 	}
-	meta := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: h.namespace, Name: name} }
+	meta := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: h.Namespace, Name: name} }
 
 	// Everything, in the wrong order.
 	group := &v1alpha1.ConsumerGroup{ObjectMeta: meta("billing"), Spec: v1alpha1.ConsumerGroupSpec{
-		GroupID: h.namespace + ".billing", Principal: "User:billing", Topics: []v1alpha1.TopicReference{{Name: "orders"}},
+		GroupID: h.Namespace + ".billing", Principal: "User:billing", Topics: []v1alpha1.TopicReference{{Name: "orders"}},
 		Lag: v1alpha1.LagObjective{MaxRecords: new(int64(10))}, DeadLetterPolicyRef: &v1alpha1.LocalReference{Name: "standard"},
 	}}
 	relay := &v1alpha1.OutboxRelay{ObjectMeta: meta("orders"), Spec: v1alpha1.OutboxRelaySpec{
@@ -211,9 +214,9 @@ func TestOperator(t *testing.T) {
 		Kafka:    v1alpha1.KafkaCredentials{Principal: "User:shop-relay", CredentialsSecretRef: v1alpha1.SecretReference{Name: "relay"}},
 	}}
 	topic := &v1alpha1.Topic{ObjectMeta: meta("orders"), Spec: v1alpha1.TopicSpec{Partitions: new(int32(1)), DeletionPolicy: v1alpha1.DeleteData}}
-	h.secret(h.namespace, "db", "uri", "postgresql://db")
-	h.secret(h.namespace, "relay", "username", "shop-relay", "password", "secret")
-	h.secret(h.operator, "weir-kafka", "username", h.kafka.Admin.Name, "password", h.kafka.Admin.Password)
+	h.Secret(h.Namespace, "db", "uri", "postgresql://db")
+	h.Secret(h.Namespace, "relay", "username", "shop-relay", "password", "secret")
+	h.Secret(h.Operator, "weir-kafka", "username", h.Kafka.Admin.Name, "password", h.Kafka.Admin.Password)
 	for _, obj := range []client.Object{group, relay, topic} {
 		apply(obj)
 	}
@@ -222,17 +225,17 @@ func TestOperator(t *testing.T) {
 	}
 
 	// A cluster that becomes the default later wakes all who wait for one.
-	cluster := h.clusterSpec()
-	h.withRetryWorker(cluster)
+	cluster := h.ClusterSpec()
+	h.WithRetryWorker(cluster)
 	cluster.Spec.Namespaces = v1alpha1.ClusterNamespaces{
-		From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: h.namespace}},
+		From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: h.Namespace}},
 	}
 	apply(cluster)
 	awaits(h, cluster, v1alpha1.ConditionReady, v1alpha1.ReasonConnected)
-	h.edit(cluster, func() { cluster.Annotations = map[string]string{v1alpha1.DefaultClusterAnnotation: "true"} })
+	h.Edit(cluster, func() { cluster.Annotations = map[string]string{v1alpha1.DefaultClusterAnnotation: "true"} })
 	awaits(h, topic, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	awaits(h, relay, v1alpha1.ConditionReady, v1alpha1.ReasonProgressing)
-	h.wants(relay, v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonProgressing, "waiting for the worker's pod")
+	h.Wants(relay, v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonProgressing, "waiting for the worker's pod")
 	awaits(h, group, v1alpha1.ConditionReady, v1alpha1.ReasonPolicyNotFound)
 
 	// A policy wakes its groups, a group its policy and the retry worker.
@@ -241,8 +244,8 @@ func TestOperator(t *testing.T) {
 	awaits(h, policy, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	awaits(h, group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	awaits(h, cluster, v1alpha1.ConditionRetryWorkerReady, v1alpha1.ReasonProgressing)
-	h.await(func() string {
-		h.must(h.live.Get(t.Context(), keyOf(policy), policy))
+	h.Await(func() string {
+		h.Must(h.Live.Get(t.Context(), harness.KeyOf(policy), policy))
 		if policy.Status.ConsumerGroups != 1 {
 			return fmt.Sprintf("the policy counts %d groups", policy.Status.ConsumerGroups)
 		}
@@ -251,7 +254,7 @@ func TestOperator(t *testing.T) {
 
 	// A Topic wakes who waits for it.
 	late := &v1alpha1.ConsumerGroup{ObjectMeta: meta("late"), Spec: v1alpha1.ConsumerGroupSpec{
-		GroupID: h.namespace + ".late", Principal: "User:late", Topics: []v1alpha1.TopicReference{{Name: "payments"}},
+		GroupID: h.Namespace + ".late", Principal: "User:late", Topics: []v1alpha1.TopicReference{{Name: "payments"}},
 	}}
 	apply(late)
 	awaits(h, late, v1alpha1.ConditionReady, v1alpha1.ReasonTopicNotFound)
@@ -262,58 +265,58 @@ func TestOperator(t *testing.T) {
 	// Lag is served, and a verdict wakes its group.
 	wantsSeries(h, "kafka_consumergroup_group_lag", 1)
 	wantsSeries(h, "weir_consumergroup_slo_met", 1)
-	h.produce(topic.Status.TopicName, 11, time.Now())
+	h.Produce(topic.Status.TopicName, 11, time.Now())
 	awaits(h, group, v1alpha1.ConditionLagging, v1alpha1.ReasonRecordLag)
 
 	// Its alert comes and goes.
 	rule := &monitoringv1.PrometheusRule{ObjectMeta: meta("weir-billing")}
-	h.await(func() string {
-		if h.gone(rule) {
+	h.Await(func() string {
+		if h.Gone(rule) {
 			return "there is no PrometheusRule"
 		}
 		return ""
 	})
-	h.edit(group, func() { group.Spec.Alerts.Enabled = new(false) })
+	h.Edit(group, func() { group.Spec.Alerts.Enabled = new(false) })
 	awaitsGone(h, rule)
 
 	// So does the retry worker.
-	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: h.operator, Name: retryWorkerName(cluster.Name)}}
-	if h.gone(deployment) {
+	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: h.Operator, Name: kafkacluster.RetryWorkerName(cluster.Name)}}
+	if h.Gone(deployment) {
 		t.Error("there is no retry worker")
 	}
-	h.edit(group, func() { group.Spec.DeadLetterPolicyRef = nil })
+	h.Edit(group, func() { group.Spec.DeadLetterPolicyRef = nil })
 	awaitsGone(h, deployment)
 
 	// Users of a Topic keep it, and the last of them wakes it when it goes;
 	// likewise the KafkaCluster.
 	for _, obj := range []client.Object{topic, cluster} {
-		h.must(h.live.Delete(t.Context(), obj))
+		h.Must(h.Live.Delete(t.Context(), obj))
 		awaits(h, obj, v1alpha1.ConditionReady, v1alpha1.ReasonInUse)
 	}
 	for _, obj := range []client.Object{relay, group} {
-		h.must(h.live.Delete(t.Context(), obj))
+		h.Must(h.Live.Delete(t.Context(), obj))
 		awaitsGone(h, obj)
 	}
 	awaitsGone(h, topic)
 	wantsSeries(h, "weir_consumergroup_slo_met", 0)
-	h.wants(cluster, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonInUse, "")
+	h.Wants(cluster, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonInUse, "")
 	for _, obj := range []client.Object{late, payments} {
-		h.must(h.live.Delete(t.Context(), obj))
+		h.Must(h.Live.Delete(t.Context(), obj))
 		awaitsGone(h, obj)
 	}
 	awaitsGone(h, cluster)
-	h.wantsBindings(group.Spec.GroupID)
-	h.wantsBindings(topic.Status.TopicName)
+	h.WantsBindings(group.Spec.GroupID)
+	h.WantsBindings(topic.Status.TopicName)
 
 	// What happened was told, with the rights that the operator has.
 	var events corev1.EventList
-	h.must(h.live.List(t.Context(), &events, client.InNamespace(h.namespace)))
+	h.Must(h.Live.List(t.Context(), &events, client.InNamespace(h.Namespace)))
 	for _, reason := range []string{"TopicCreated", "TopicDeleted", "DeadLetterTopicsChanged"} {
 		if !slices.ContainsFunc(events.Items, func(e corev1.Event) bool { return e.Reason == reason }) {
 			t.Errorf("there is no event %s", reason)
 		}
 	}
-	if topic, err := h.admin().ObserveTopic(t.Context(), topic.Status.TopicName); err != nil || topic.Exists {
+	if topic, err := h.Admin().ObserveTopic(t.Context(), topic.Status.TopicName); err != nil || topic.Exists {
 		t.Errorf("the topic is %+v, %v", topic, err)
 	}
 
@@ -332,16 +335,16 @@ func TestOperator(t *testing.T) {
 }
 
 // wantsSeries waits until so many series of a metric speak of this test's namespace.
-func wantsSeries(h *harness, name string, want int) {
+func wantsSeries(h *harness.Harness, name string, want int) {
 	h.Helper()
-	h.await(func() string {
+	h.Await(func() string {
 		families, err := metrics.Registry.Gather()
-		h.must(err)
+		h.Must(err)
 		got := 0
 		for _, family := range families {
 			for _, series := range family.GetMetric() {
 				for _, label := range series.GetLabel() {
-					if family.GetName() == name && label.GetName() == "namespace" && label.GetValue() == h.namespace {
+					if family.GetName() == name && label.GetName() == "namespace" && label.GetValue() == h.Namespace {
 						got++
 					}
 				}

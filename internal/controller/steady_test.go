@@ -1,4 +1,4 @@
-package controller
+package controller_test
 
 import (
 	"testing"
@@ -7,6 +7,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/harness"
+	"github.com/weir-dev/weir/internal/controller/kafkacluster"
 	"github.com/weir-dev/weir/internal/relay/config"
 )
 
@@ -14,42 +16,42 @@ import (
 // API server, and not to Kafka. One of each kind, with everything that it can have.
 func TestPassesWithoutChangeWriteNothing(t *testing.T) {
 	t.Parallel()
-	h := newHarness(t)
-	cluster := h.cluster(func(c *v1alpha1.KafkaCluster) {
-		h.secret(h.operator, "retry", "username", "retry", "password", "secret")
+	h := harness.New(t)
+	cluster := h.Cluster(func(c *v1alpha1.KafkaCluster) {
+		h.Secret(h.Operator, "retry", "username", "retry", "password", "secret")
 		c.Spec.RetryWorker = &v1alpha1.RetryWorkerSpec{Kafka: v1alpha1.KafkaCredentials{
 			Principal: "User:retry", CredentialsSecretRef: v1alpha1.SecretReference{Name: "retry"},
 		}}
 	})
-	topic := h.readyTopic("orders", one, withAccess, func(topic *v1alpha1.Topic) {
+	topic := h.ReadyTopic("orders", harness.OnePartition, harness.WithAccess, func(topic *v1alpha1.Topic) {
 		topic.Spec.Config = v1alpha1.TopicConfig{"retention.ms": "3600000"}
 	})
-	relay := h.relay("orders")
-	h.settled(relay)
-	h.pod(h.namespace, "weir-outbox-orders").says(config.OutboxState{
+	relay := h.Relay("orders")
+	h.Settled(relay)
+	h.Pod(h.Namespace, "weir-outbox-orders").Says(config.OutboxState{
 		Phase: config.Active, PendingRows: 12345, OldestPendingSeconds: 3, LastPublished: time.Unix(1, 0),
 	})
-	policy := h.policy("standard")
-	group := h.readyGroup("billing", withPolicy, func(group *v1alpha1.ConsumerGroup) {
+	policy := h.Policy("standard")
+	group := h.ReadyGroup("billing", harness.WithPolicy, func(group *v1alpha1.ConsumerGroup) {
 		group.Spec.Lag.MaxRecords = new(int64(10))
 	})
-	h.settled(cluster)
-	h.pod(h.operator, retryWorkerName(cluster.Name)).says(config.RetryState{Phase: config.Active})
+	h.Settled(cluster)
+	h.Pod(h.Operator, kafkacluster.RetryWorkerName(cluster.Name)).Says(config.RetryState{Phase: config.Active})
 
 	all := []client.Object{cluster, topic, relay, group, policy}
 	for _, obj := range all {
-		h.settled(obj)
+		h.Settled(obj)
 	}
 	for _, obj := range all {
-		h.settled(obj)
-		h.wantsReady(obj)
+		h.Settled(obj)
+		h.WantsReady(obj)
 	}
-	h.events.take()
-	toKafka, toAPI := h.kafkaWrites(), h.api.writes.Load()
+	h.Events.Take()
+	toKafka, toAPI := h.KafkaWrites(), h.API.Writes.Load()
 	for range 3 {
 		for _, obj := range all {
-			h.pass(obj)
-			if n := h.api.writes.Load() - toAPI; n != 0 {
+			h.Pass(obj)
+			if n := h.API.Writes.Load() - toAPI; n != 0 {
 				t.Errorf("a pass over a %T without a change wrote %d times to the API server", obj, n)
 				toAPI += n
 			}
@@ -59,14 +61,14 @@ func TestPassesWithoutChangeWriteNothing(t *testing.T) {
 		}
 		wantsDrift(h, cluster)
 	}
-	h.wantsEvents()
+	h.WantsEvents()
 
 	// The same after a restart, which forgets everything but what is written.
-	h.restart()
+	h.Restart()
 	for _, obj := range all {
-		h.passUntil(obj, v1alpha1.ConditionReady, h.condition(obj, v1alpha1.ConditionReady).Reason)
+		h.PassUntil(obj, v1alpha1.ConditionReady, h.Condition(obj, v1alpha1.ConditionReady).Reason)
 	}
-	h.wantsEvents()
+	h.WantsEvents()
 	if n := toKafka.Load(); n != 0 {
 		t.Errorf("after a restart, passes without a change wrote %d times to Kafka", n)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/weir-dev/weir/internal/controller/ledger"
 	"github.com/weir-dev/weir/internal/controller/pool"
 	"github.com/weir-dev/weir/internal/controller/settle"
+	"github.com/weir-dev/weir/internal/controller/topic"
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
@@ -91,7 +92,7 @@ func (s *Sweeper) drifted(ctx context.Context, cluster *v1alpha1.KafkaCluster, c
 			return false
 		}
 		declared, ok := owner.(*v1alpha1.Topic)
-		return !ok || !topicDrifted(cluster, declared, topics[declared.Status.TopicName])
+		return !ok || !topic.Drifted(cluster, declared, topics[declared.Status.TopicName])
 	}), nil
 }
 

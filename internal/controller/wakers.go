@@ -13,12 +13,13 @@ import (
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/claims"
+	"github.com/weir-dev/weir/internal/controller/deadletterpolicy"
 	"github.com/weir-dev/weir/internal/controller/pool"
 )
 
-// addIndexes indexes the cache by what the rooms ask it.
-func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
-	return errors.Join(claims.AddIndexes(ctx, indexer), indexPolicies(ctx, indexer))
+// AddIndexes indexes the cache by what the rooms ask it.
+func AddIndexes(ctx context.Context, indexer client.FieldIndexer) error {
+	return errors.Join(claims.AddIndexes(ctx, indexer), deadletterpolicy.AddIndex(ctx, indexer))
 }
 
 // topicsOfUser are the Topics that a ConsumerGroup or an OutboxRelay refers to.
@@ -78,7 +79,7 @@ func (w wakers) rivalGroups(ctx context.Context, obj client.Object) []reconcile.
 
 // groupsOfPolicy finds the ConsumerGroups that use a DeadLetterPolicy.
 func (w wakers) groupsOfPolicy(ctx context.Context, policy client.Object) []reconcile.Request {
-	return w.requests(ctx, newGroupList(), nil, client.InNamespace(policy.GetNamespace()), client.MatchingFields{policyIndex: policy.GetName()})
+	return w.requests(ctx, newGroupList(), nil, client.InNamespace(policy.GetNamespace()), client.MatchingFields{deadletterpolicy.Index: policy.GetName()})
 }
 
 // clusterOfUser is the KafkaCluster that a resource lives on.
@@ -93,7 +94,7 @@ func clusterOfUser(_ context.Context, obj client.Object) []reconcile.Request {
 // clustersOfPolicy are the KafkaClusters of the groups that use a policy.
 func (w wakers) clustersOfPolicy(ctx context.Context, policy client.Object) []reconcile.Request {
 	var groups v1alpha1.ConsumerGroupList
-	err := w.client.List(ctx, &groups, client.InNamespace(policy.GetNamespace()), client.MatchingFields{policyIndex: policy.GetName()})
+	err := w.client.List(ctx, &groups, client.InNamespace(policy.GetNamespace()), client.MatchingFields{deadletterpolicy.Index: policy.GetName()})
 	if err != nil {
 		log.FromContext(ctx).Error(err, "finding the groups of a policy")
 	}

@@ -1,0 +1,98 @@
+package kafkacluster
+
+import (
+	"encoding/json"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/worker"
+	"github.com/weir-dev/weir/internal/relay/config"
+)
+
+const retryComponent = "retry"
+
+// RetryWorkerName names the Deployment of the retry worker of a KafkaCluster.
+func RetryWorkerName(cluster string) string { return "weir-retry-" + cluster }
+
+// RetryConsumerGroup is the consumer group by which the retry worker reads.
+func RetryConsumerGroup(cluster string) string { return "weir-retry-" + cluster }
+
+// retrySecret is the Secret that the worker authenticates with; empty on a
+// cluster without authentication. The operator's own is never given to it.
+func retrySecret(cluster *v1alpha1.KafkaCluster, namespace string) (string, error) {
+	switch spec := cluster.Spec; {
+	case spec.RetryWorker != nil:
+		return spec.RetryWorker.Kafka.CredentialsSecretRef.Name, nil
+	case spec.SASL == nil && (spec.TLS == nil || spec.TLS.ClientSecretRef == nil):
+		return "", nil
+	default:
+		return "", halt.Wait(v1alpha1.ReasonIdentityMissing,
+			"failed records wait, since no worker moves them: set spec.retryWorker.kafka to a principal of the worker's own and its Secret in namespace %s; the operator's credentials are not given to workers", namespace)
+	}
+}
+
+// retryGroup is what the worker has to know of a group and its policy. Waits is
+// the number of wait topics that it has been told of before.
+func retryGroup(group *v1alpha1.ConsumerGroup, policy *v1alpha1.DeadLetterPolicy, waits int) config.RetryGroup {
+	result := config.RetryGroup{
+		Name:            group.Namespace + "/" + group.Name,
+		Group:           group.Status.GroupID,
+		Waits:           int(group.Status.DeadLetters.WaitTopics),
+		MaxAttempts:     int(policy.Spec.Retry.MaxAttempts),
+		JitterPercent:   int(policy.Spec.Retry.Backoff.JitterPercent),
+		PermanentErrors: policy.Spec.Retry.PermanentErrors,
+	}
+	for _, delay := range policy.Status.Schedule {
+		result.Delays = append(result.Delays, config.Duration(delay.Duration))
+	}
+	// The wait topics of a longer schedule may not exist yet, and those of a
+	// shorter one may still hold records.
+	result.Waits = max(result.Waits, len(result.Delays), waits)
+	if policy.Spec.Retry.MaxElapsed != nil {
+		result.MaxElapsed = config.Duration(policy.Spec.Retry.MaxElapsed.Duration)
+	}
+	return result
+}
+
+// renderRetryWorker renders the worker of a cluster; the arguments are as in
+// render, namespace is the operator's.
+func renderRetryWorker(cluster *v1alpha1.KafkaCluster, groups []config.RetryGroup, secret string, keys []string, authority, namespace, image string) (worker.Spec, error) {
+	text, err := json.MarshalIndent(config.Retry{
+		Name:          cluster.Name,
+		Kafka:         worker.KafkaConfig(cluster, authority != "", keys),
+		ConsumerGroup: RetryConsumerGroup(cluster.Name),
+		Groups:        groups,
+	}, "", "  ")
+	if err != nil {
+		return worker.Spec{}, fmt.Errorf("rendering %s: %w", config.RetryFile, err)
+	}
+	spec := cluster.Spec.RetryWorker
+	if spec == nil {
+		spec = &v1alpha1.RetryWorkerSpec{}
+	}
+	rendered := worker.Spec{
+		Owner:      *metav1.NewControllerRef(cluster, v1alpha1.GroupVersion.WithKind("KafkaCluster")),
+		Name:       RetryWorkerName(cluster.Name),
+		Namespace:  namespace,
+		Component:  retryComponent,
+		Image:      image,
+		Replicas:   ptr.Deref(spec.Replicas, 1),
+		Resources:  spec.Resources,
+		Template:   spec.PodTemplate,
+		Generation: cluster.Generation,
+		Files:      map[string]string{config.RetryFile: string(text)},
+		Followed:   true,
+	}
+	if authority != "" {
+		rendered.Files[worker.AuthorityPEM] = authority
+	}
+	if len(keys) > 0 {
+		rendered.Secrets = []corev1.VolumeProjection{worker.KafkaFiles(secret, keys)}
+	}
+	return rendered, nil
+}

@@ -1,0 +1,261 @@
+package kafkacluster_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/child"
+	"github.com/weir-dev/weir/internal/controller/harness"
+	"github.com/weir-dev/weir/internal/controller/kafkacluster"
+	"github.com/weir-dev/weir/internal/controller/worker"
+	"github.com/weir-dev/weir/internal/deadletter"
+	"github.com/weir-dev/weir/internal/kafka"
+	"github.com/weir-dev/weir/internal/relay/config"
+	"github.com/weir-dev/weir/test/env"
+)
+
+// told is what the retry worker of a cluster is told by its ConfigMap, once the
+// API server has it; nil where there is none.
+func told(h *harness.Harness, cluster *v1alpha1.KafkaCluster) *config.Retry {
+	h.Helper()
+	files := h.Files(h.Operator, kafkacluster.RetryWorkerName(cluster.Name))
+	if files == nil {
+		return nil
+	}
+	told := new(config.Retry)
+	h.Must(json.Unmarshal([]byte(files.Data[config.RetryFile]), told))
+	return told
+}
+
+func millisecond(n int) config.Duration { return config.Duration(time.Duration(n) * time.Millisecond) }
+
+func TestRetryWorkerComesAndGoes(t *testing.T) {
+	t.Parallel()
+	h := harness.New(t)
+	cluster := h.Cluster(h.WithRetryWorker)
+	h.ReadyTopic("orders")
+	if told(h, cluster) != nil || h.Condition(cluster, v1alpha1.ConditionRetryWorkerReady).Type != "" || cluster.Status.RetryWorker != nil {
+		t.Error("there is a retry worker without a group to work for")
+	}
+	policy := h.Policy("standard", func(policy *v1alpha1.DeadLetterPolicy) {
+		policy.Spec.Retry = v1alpha1.Retry{
+			MaxAttempts: 3, PermanentErrors: []string{"Bad*"},
+			Backoff: v1alpha1.Backoff{Policy: v1alpha1.BackoffFixed, Delay: metav1.Duration{Duration: 100 * time.Millisecond}, JitterPercent: 10},
+		}
+	})
+	group := h.ReadyGroup("billing", harness.WithPolicy)
+	id := group.Status.GroupID
+	h.Settled(cluster)
+	want := config.RetryGroup{
+		Name: h.Namespace + "/billing", Group: id, Waits: 2, MaxAttempts: 3,
+		Delays: []config.Duration{millisecond(100), millisecond(100)}, JitterPercent: 10, PermanentErrors: []string{"Bad*"},
+	}
+	wantsTold := func(groups ...config.RetryGroup) {
+		t.Helper()
+		if diff := cmp.Diff(groups, told(h, cluster).Groups); diff != "" {
+			t.Errorf("the worker is told (-want +got):\n%s", diff)
+		}
+	}
+	wantsTold(want)
+	h.WantsReady(cluster)
+	h.Wants(cluster, v1alpha1.ConditionRetryWorkerReady, metav1.ConditionFalse, v1alpha1.ReasonProgressing, "waiting for the worker's pod")
+	if workload := cluster.Status.RetryWorker; workload == nil || workload.Name != "weir-retry-"+cluster.Name || workload.Replicas != 1 {
+		t.Errorf("status.retryWorker is %+v", workload)
+	}
+	h.WantsBindings(kafkacluster.RetryConsumerGroup(cluster.Name), kafka.ReadGroup("User:retry", kafkacluster.RetryConsumerGroup(cluster.Name))...)
+	h.WantsBindings(deadletter.Failed(id), append(kafka.Consume("User:retry", deadletter.Failed(id)), kafka.Produce("User:billing", deadletter.Failed(id))...)...)
+	h.WantsBindings(deadletter.Retry(id), append(kafka.Publish("User:retry", deadletter.Retry(id)), kafka.Consume("User:billing", deadletter.Retry(id))...)...)
+	h.WantsBindings(deadletter.DLT(id), kafka.Publish("User:retry", deadletter.DLT(id))...)
+	for _, wait := range []string{deadletter.Wait(id, 1), deadletter.Wait(id, 2)} {
+		h.WantsBindings(wait, append(kafka.Publish("User:retry", wait), kafka.Consume("User:retry", wait)...)...)
+	}
+
+	// A policy that has changed, and that Weir has not looked at yet, is not
+	// told half: attempts of the new one, delays of the old one.
+	h.Update(policy, func() { policy.Spec.Retry.MaxAttempts, policy.Spec.Retry.PermanentErrors = 4, nil })
+	h.Settled(cluster)
+	wantsTold(want)
+	h.Pass(policy)
+	h.Settled(cluster)
+	want.MaxAttempts, want.Waits, want.PermanentErrors = 4, 3, nil
+	want.Delays = append(want.Delays, millisecond(100))
+	wantsTold(want)
+
+	// Suspended or deleted, the policy goes on as it was.
+	h.Update(policy, func() { policy.Spec.Suspend, policy.Spec.Retry.MaxAttempts = true, 2 })
+	h.Pass(policy)
+	h.Wants(policy, v1alpha1.ConditionReady, metav1.ConditionUnknown, v1alpha1.ReasonSuspended, "")
+	h.Settled(cluster)
+	wantsTold(want)
+	h.Delete(policy)
+	h.Restart()
+	h.Pass(cluster)
+	h.Settled(cluster)
+	wantsTold(want)
+
+	// A second group comes, and both go.
+	h.Policy("other")
+	other := h.ReadyGroup("audit", func(group *v1alpha1.ConsumerGroup) {
+		group.Spec.DeadLetterPolicyRef = &v1alpha1.LocalReference{Name: "other"}
+	})
+	h.Settled(cluster)
+	if groups := told(h, cluster).Groups; len(groups) != 2 || groups[0].Group != other.Status.GroupID {
+		t.Errorf("the worker is told of %+v", groups)
+	}
+	h.Delete(group)
+	h.WantsGone(group)
+	h.Settled(cluster)
+	h.WantsBindings(deadletter.DLT(id))
+	h.Update(other, func() { other.Spec.DeadLetterPolicyRef = nil })
+	h.PassUntilReady(other)
+	h.Settled(cluster)
+	var deployment appsv1.Deployment
+	if err := h.Live.Get(t.Context(), client.ObjectKey{Namespace: h.Operator, Name: kafkacluster.RetryWorkerName(cluster.Name)}, &deployment); client.IgnoreNotFound(err) != nil || err == nil {
+		t.Errorf("the Deployment is still there, or: %v", err)
+	}
+	if told(h, cluster) != nil || cluster.Status.RetryWorker != nil || h.Condition(cluster, v1alpha1.ConditionRetryWorkerReady).Type != "" {
+		t.Errorf("there is still a retry worker: %+v", cluster.Status)
+	}
+	h.WantsBindings(kafkacluster.RetryConsumerGroup(cluster.Name))
+}
+
+// The operator's own credentials are a super user's, and worth more than a
+// worker needs: without others there is no worker.
+func TestRetryWorkerNeverHasTheOperatorsCredentials(t *testing.T) {
+	t.Parallel()
+	h := harness.New(t)
+	cluster := h.Cluster()
+	h.ReadyTopic("orders")
+	h.Policy("standard")
+	h.ReadyGroup("billing", harness.WithPolicy)
+	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: h.Operator, Name: kafkacluster.RetryWorkerName(cluster.Name)}}
+	wantsNone := func() {
+		t.Helper()
+		h.Settled(cluster)
+		h.WantsReady(cluster)
+		h.Wants(cluster, v1alpha1.ConditionRetryWorkerReady, metav1.ConditionFalse, v1alpha1.ReasonIdentityMissing,
+			"failed records wait, since no worker moves them: set spec.retryWorker.kafka to a principal of the worker's own and its Secret in namespace "+h.Operator)
+		if !h.Gone(deployment) || cluster.Status.RetryWorker != nil {
+			t.Errorf("there is a retry worker: %+v", cluster.Status.RetryWorker)
+		}
+	}
+	wantsNone()
+
+	h.Update(cluster, func() { h.WithRetryWorker(cluster) })
+	h.Settled(cluster)
+	h.Must(h.Live.Get(t.Context(), harness.KeyOf(deployment), deployment))
+	for _, source := range deployment.Spec.Template.Spec.Volumes[0].Projected.Sources {
+		if source.Secret != nil && source.Secret.Name != "retry" {
+			t.Errorf("the worker mounts Secret %s", source.Secret.Name)
+		}
+	}
+	told := told(h, cluster)
+	if told.Kafka.ClusterID != cluster.Status.ClusterID || told.Kafka.SASL == nil {
+		t.Errorf("the worker is told %+v", told.Kafka)
+	}
+
+	h.Update(cluster, func() { cluster.Spec.RetryWorker = nil })
+	wantsNone()
+}
+
+func TestRetryWorkerTroubles(t *testing.T) {
+	t.Parallel()
+	h := harness.New(t)
+	cluster := h.Cluster(func(c *v1alpha1.KafkaCluster) {
+		c.Spec.RetryWorker = &v1alpha1.RetryWorkerSpec{Kafka: v1alpha1.KafkaCredentials{
+			Principal: "User:retry", CredentialsSecretRef: v1alpha1.SecretReference{Name: "retry"},
+		}}
+	})
+	topic := h.ReadyTopic("orders")
+	h.Policy("standard")
+	h.ReadyGroup("billing", harness.WithPolicy)
+	h.Pass(cluster)
+	// The cluster is Ready all the same: topics do not need the worker.
+	h.WantsReady(cluster)
+	h.Wants(cluster, v1alpha1.ConditionRetryWorkerReady, metav1.ConditionFalse, v1alpha1.ReasonSecretNotFound,
+		"spec.retryWorker.kafka.credentialsSecretRef: Secret "+h.Operator+"/retry does not exist; create it: kubectl -n "+h.Operator+" create secret generic retry")
+	h.Pass(topic)
+	h.WantsReady(topic)
+
+	h.Secret(h.Operator, "retry", "username", "retry", "password", "secret")
+	name := worker.Spec{Name: kafkacluster.RetryWorkerName(cluster.Name), Component: "retry", Image: "weir:test", Followed: true}.ConfigMap().Name
+	stranger := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: h.Operator, Name: name}}
+	h.Must(h.Live.Create(t.Context(), stranger))
+	h.Pass(cluster)
+	h.WantsReady(cluster)
+	h.Wants(cluster, v1alpha1.ConditionRetryWorkerReady, metav1.ConditionFalse, v1alpha1.ReasonNameConflict,
+		"ConfigMap "+h.Operator+"/"+name+" exists and is not Weir's; delete or rename it: Weir needs that name")
+	h.Must(h.Live.Delete(t.Context(), stranger))
+	h.Settled(cluster)
+
+	// Its pod speaks.
+	pod := h.Pod(h.Operator, kafkacluster.RetryWorkerName(cluster.Name))
+	for _, test := range []struct {
+		state   config.RetryState
+		status  metav1.ConditionStatus
+		reason  string
+		message string
+	}{
+		{config.RetryState{Phase: config.Starting}, metav1.ConditionFalse, v1alpha1.ReasonProgressing, "the worker is starting"},
+		{config.RetryState{Phase: config.Failing, Problem: &config.Problem{Reason: "KafkaUnauthorized", Message: "check the Secret"}}, metav1.ConditionFalse, "KafkaUnauthorized", "check the Secret"},
+		{config.RetryState{Phase: config.Active}, metav1.ConditionTrue, v1alpha1.ReasonReady, "moving failed records, or nothing to move"},
+	} {
+		pod.Says(test.state)
+		h.Pass(cluster)
+		h.Wants(cluster, v1alpha1.ConditionRetryWorkerReady, test.status, test.reason, test.message)
+		h.WantsReady(cluster)
+	}
+
+	// What Kubernetes refuses of the template is the template's problem.
+	h.Update(cluster, func() {
+		cluster.Spec.RetryWorker.PodTemplate.Tolerations = []corev1.Toleration{{Key: "a", Operator: "Never"}}
+	})
+	h.Pass(cluster)
+	h.WantsReady(cluster)
+	h.Wants(cluster, v1alpha1.ConditionRetryWorkerReady, metav1.ConditionFalse, child.ReasonRejected, "spec.template.spec.tolerations")
+}
+
+// Deleting a KafkaCluster revokes its retry worker's grants.
+func TestRetryWorkerOfADeletedCluster(t *testing.T) {
+	t.Parallel()
+	gated, gate := env.SharedGate(t)
+	h := harness.NewOn(t, gated)
+	cluster := h.Cluster(func(c *v1alpha1.KafkaCluster) {
+		h.Secret(h.Operator, "retry", "username", "retry", "password", "secret")
+		c.Spec.RetryWorker = &v1alpha1.RetryWorkerSpec{Kafka: v1alpha1.KafkaCredentials{
+			Principal: "User:retry", CredentialsSecretRef: v1alpha1.SecretReference{Name: "retry"},
+		}}
+	})
+	h.ReadyTopic("orders")
+	h.Policy("standard")
+	group := h.ReadyGroup("billing", harness.WithPolicy)
+	h.Settled(cluster)
+	h.Delete(cluster)
+	h.Pass(cluster)
+	h.Wants(cluster, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonInUse,
+		"still used by ConsumerGroup "+h.Namespace+"/billing, Topic "+h.Namespace+"/orders; delete them first, or annotate this KafkaCluster with weir.dev/force-delete=true")
+	h.Delete(group)
+	h.WantsGone(group)
+	topic := h.Reread(&v1alpha1.Topic{}, "orders")
+	h.Delete(topic)
+	h.WantsGone(topic)
+	gate.Cut()
+	h.Pass(cluster)
+	h.Wants(cluster, v1alpha1.ConditionReconciling, metav1.ConditionTrue, kafka.Unreachable, harness.OrForceWords)
+	gate.Reopen(t)
+	h.Await(func() string {
+		if _, err := h.Pass(cluster); err != nil || !h.Gone(cluster) {
+			return "the KafkaCluster did not go"
+		}
+		return ""
+	})
+	h.WantsBindings(kafkacluster.RetryConsumerGroup(cluster.Name))
+}

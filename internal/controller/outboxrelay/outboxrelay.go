@@ -1,0 +1,221 @@
+// Package outboxrelay reconciles OutboxRelays: it renders the worker that
+// publishes an outbox table, grants its principal what it needs, and judges what
+// its pods say. The rows are nothing to it: cmd/relay moves them.
+package outboxrelay
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/child"
+	"github.com/weir-dev/weir/internal/controller/claims"
+	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/ledger"
+	"github.com/weir-dev/weir/internal/controller/pool"
+	"github.com/weir-dev/weir/internal/controller/release"
+	"github.com/weir-dev/weir/internal/controller/settle"
+	"github.com/weir-dev/weir/internal/controller/worker"
+	"github.com/weir-dev/weir/internal/kafka"
+	"github.com/weir-dev/weir/internal/relay/config"
+)
+
+// +kubebuilder:rbac:groups=weir.dev,resources=outboxrelays,verbs=list;watch;patch
+// +kubebuilder:rbac:groups=weir.dev,resources=outboxrelays/status,verbs=patch
+// +kubebuilder:rbac:groups=weir.dev,resources=outboxrelays/finalizers,verbs=update
+
+// Reconciler runs a relay worker for every OutboxRelay and tells
+// what it does. It comes back at the poll interval to read the worker's state.
+type Reconciler struct {
+	Client    client.Client
+	Settler   settle.Settler
+	Clusters  *pool.Clusters
+	Claims    claims.Registry
+	Grants    ledger.Granter
+	Finalizer release.Finalizer
+	Children  child.Applier
+	Workers   worker.Observer
+	// Image of the workers.
+	Image string
+	// Poll is how often a worker's state is read.
+	Poll    time.Duration
+	Numbers *settle.Numbers
+	Secrets *RememberedSecrets
+}
+
+var ready = settle.Ready{Reason: v1alpha1.ReasonReady, Message: "publishing, or nothing to publish"}
+
+// Reconcile makes one pass.
+func (r *Reconciler) Reconcile(ctx context.Context, relay *v1alpha1.OutboxRelay) (reconcile.Result, error) {
+	before := relay.DeepCopy()
+	err := r.reconcile(ctx, before, relay)
+	if !r.Numbers.Due(before, relay, ready, err) {
+		keepNumbers(before, relay)
+	}
+	return r.Settler.Settle(ctx, before, relay, ready, r.Poll, err)
+}
+
+func (r *Reconciler) reconcile(ctx context.Context, before, relay *v1alpha1.OutboxRelay) error {
+	if !relay.DeletionTimestamp.IsZero() {
+		return r.finalize(ctx, before, relay)
+	}
+	if relay.Spec.Suspend {
+		return halt.Suspend()
+	}
+	deployment, rollErr := r.roll(ctx, before, relay)
+	if deployment == nil {
+		// The last good worker, if there is one, runs on.
+		var err error
+		if deployment, err = r.lastDeployment(ctx, relay); deployment == nil {
+			return halt.Together(rollErr, err)
+		}
+	}
+	relay.Status.Workload = worker.Status(deployment)
+	states, err := worker.States[config.OutboxState](ctx, r.Workers, deployment)
+	if err != nil {
+		return halt.Together(rollErr, err)
+	}
+	return halt.Soon(r.Poll, weigh(relay, deployment, rollErr, judge(relay, states, worker.WhyNoPod(deployment))))
+}
+
+// weigh decides between why a pass could not roll the worker and what the
+// worker says. Where only the way from the operator to Kafka is troubled, and
+// the worker has the spec of now, the worker knows better.
+func weigh(relay *v1alpha1.OutboxRelay, deployment *appsv1.Deployment, rollErr, verdict error) error {
+	h, halted := halt.As(rollErr)
+	switch {
+	case rollErr == nil:
+		return verdict
+	case halted && (h.Reason == v1alpha1.ReasonClusterNotReady || h.Reason == kafka.Unreachable) && worker.RolledGeneration(deployment) == relay.Generation:
+		return verdict
+	default:
+		return rollErr
+	}
+}
+
+// roll makes the worker and its grants what the spec asks for, and returns its
+// Deployment, nil where the pass ended before.
+func (r *Reconciler) roll(ctx context.Context, before, relay *v1alpha1.OutboxRelay) (*appsv1.Deployment, error) {
+	cluster, connection, err := r.Clusters.Of(ctx, relay.Namespace, relay.Status.Cluster, relay.Spec.ClusterRef)
+	if err != nil {
+		return nil, err
+	}
+	// All references are checked before anything is rolled: a broken one
+	// leaves the last good worker running.
+	topics, refused, err := r.Claims.Resolve(ctx, topicsRouted(relay), relay.Namespace, cluster.Name, claims.ToProduce)
+	if err != nil {
+		return nil, halt.Together(err, r.Grants.Withdraw(ctx, cluster.Name, connection, before, relay, refused))
+	}
+	rendered, err := r.render(ctx, relay, cluster, topics)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Finalizer.Hold(ctx, relay); err != nil {
+		return nil, err
+	}
+	relay.Status.Cluster = cluster.Name
+	granted, err := r.Grants.Grant(ctx, cluster.Name, connection, before, relay, bindings(relay, topics))
+	if err != nil {
+		return nil, err
+	}
+	r.Grants.Tell(before, relay, granted)
+
+	relay.Status.CaptureMode = relay.Spec.Capture.Mode
+	return worker.Deploy(ctx, r.Children, relay, rendered)
+}
+
+// lastDeployment is the worker's Deployment as it is, nil if there is none.
+func (r *Reconciler) lastDeployment(ctx context.Context, relay *v1alpha1.OutboxRelay) (*appsv1.Deployment, error) {
+	var deployment appsv1.Deployment
+	key := client.ObjectKey{Namespace: relay.Namespace, Name: workerName(relay)}
+	err := r.Client.Get(ctx, key, &deployment)
+	if apierrors.IsNotFound(err) || (err == nil && !metav1.IsControlledBy(&deployment, relay)) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading Deployment %s: %w", key, err)
+	}
+	return &deployment, nil
+}
+
+// topicsRouted are a relay's references to Topics.
+func topicsRouted(relay *v1alpha1.OutboxRelay) []claims.Reference {
+	var references []claims.Reference
+	for i, route := range relay.Spec.Routes {
+		references = append(references, claims.Reference{TopicReference: route.TopicRef, Field: fmt.Sprintf("spec.routes[%d].topicRef", i)})
+	}
+	return references
+}
+
+// bindings are the ACL bindings that a relay's principal needs.
+func bindings(relay *v1alpha1.OutboxRelay, topics []*v1alpha1.Topic) []kafka.Binding {
+	var bindings []kafka.Binding
+	for _, topic := range topics {
+		bindings = append(bindings, kafka.Publish(relay.Spec.Kafka.Principal, topic.Status.TopicName)...)
+	}
+	return bindings
+}
+
+// render renders a relay's worker, once its Secrets have what it needs.
+func (r *Reconciler) render(ctx context.Context, relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster, topics []*v1alpha1.Topic) (worker.Spec, error) {
+	secrets, err := r.Secrets.remembered(relay, cluster, func() (relaySecrets, error) {
+		return r.readSecrets(ctx, relay, cluster)
+	})
+	if err != nil {
+		return worker.Spec{}, err
+	}
+	var names []string
+	for _, topic := range topics {
+		names = append(names, topic.Status.TopicName)
+	}
+	return render(relay, cluster, names, secrets.keys, secrets.authority, r.Image)
+}
+
+func (r *Reconciler) readSecrets(ctx context.Context, relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster) (found relaySecrets, err error) {
+	database := relay.Spec.Database.ConnectionSecretRef
+	if _, err := r.Clusters.Secret(ctx, relay.Namespace, database.Name, "spec.database.connectionSecretRef", database.Key); err != nil {
+		return found, err
+	}
+	found.keys, err = r.Clusters.CredentialKeys(ctx, cluster, relay.Namespace, relay.Spec.Kafka.CredentialsSecretRef.Name, "spec.kafka.credentialsSecretRef")
+	if err != nil {
+		return found, err
+	}
+	found.authority, err = r.Clusters.Authority(ctx, cluster.Spec.TLS)
+	return found, err
+}
+
+// finalize revokes the grants and lets the relay go; the rows stay. Owner
+// references collect the worker.
+func (r *Reconciler) finalize(ctx context.Context, before, relay *v1alpha1.OutboxRelay) error {
+	if !controllerutil.ContainsFinalizer(relay, v1alpha1.Finalizer) {
+		return nil
+	}
+	r.Numbers.Forget(relay)
+	r.Children.Forget(relay)
+	r.Secrets.forget(relay)
+	if !relay.Spec.Suspend {
+		err := r.Finalizer.CleanUp(ctx, relay, relay.Status.Cluster, func(cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster) error {
+			return r.Grants.Revoke(ctx, cluster.Name, connection, before, relay)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	r.Grants.Forget(relay.Status.Cluster, relay)
+	return r.Finalizer.Drop(ctx, relay)
+}
+
+// keepNumbers leaves the volatile numbers of status as they were.
+func keepNumbers(before, relay *v1alpha1.OutboxRelay) {
+	relay.Status.PendingRows = before.Status.PendingRows
+	relay.Status.OldestPendingSeconds = before.Status.OldestPendingSeconds
+	relay.Status.LastPublishedTime = before.Status.LastPublishedTime
+}
