@@ -4,14 +4,10 @@ package topic
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
@@ -143,99 +139,6 @@ func (r *Reconciler) tell(before, topic *v1alpha1.Topic, found kafka.Ensured) {
 	}
 }
 
-// finalize revokes the grants, deletes the topic where that is asked for, and
-// lets the resource go. A resource that never owned its topic deletes nothing.
-func (r *Reconciler) finalize(ctx context.Context, before, topic *v1alpha1.Topic) error {
-	if !controllerutil.ContainsFinalizer(topic, v1alpha1.Finalizer) {
-		return nil
-	}
-	deletes := topic.Spec.DeletionPolicy == v1alpha1.DeleteData && topic.Status.TopicName != ""
-	if deletes && !topic.Spec.Suspend && !release.Forced(topic) {
-		users, err := r.usersOf(ctx, topic)
-		if err != nil {
-			return err
-		}
-		if len(users) > 0 {
-			return halt.Wait(v1alpha1.ReasonInUse, "deletionPolicy is Delete and the topic is still used by %s", release.FirstFew(users, 5))
-		}
-	}
-	if !topic.Spec.Suspend {
-		err := r.Finalizer.CleanUp(ctx, topic, topic.Status.Cluster, func(cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster) error {
-			if err := r.Grants.Revoke(ctx, cluster.Name, connection, before, topic); err != nil || !deletes {
-				return err
-			}
-			return r.deleteTopic(ctx, topic, cluster, connection)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	r.Grants.Forget(topic.Status.Cluster, topic)
-	return r.Finalizer.Drop(ctx, topic)
-}
-
-// deleteTopic deletes the topic and its records. A loser of a conflict deletes nothing.
-func (r *Reconciler) deleteTopic(ctx context.Context, topic *v1alpha1.Topic, cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster) error {
-	err := r.Claims.Topic(ctx, topic, cluster, topic.Status.TopicName)
-	if h, ok := halt.As(err); ok && h.Reason == v1alpha1.ReasonConflict {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if err := connection.DeleteTopic(ctx, topic.Status.TopicName); err != nil {
-		return halt.Kafka(err)
-	}
-	r.Settler.Event(topic, "TopicDeleted", "Delete", "topic %s and its records are deleted, as deletionPolicy says", topic.Status.TopicName)
-	return nil
-}
-
-// usersOf names the ConsumerGroups and OutboxRelays that refer to a Topic.
-func (r *Reconciler) usersOf(ctx context.Context, topic *v1alpha1.Topic) ([]string, error) {
-	key := client.MatchingFields{claims.TopicRefIndex: client.ObjectKeyFromObject(topic).String()}
-	var groups v1alpha1.ConsumerGroupList
-	var relays v1alpha1.OutboxRelayList
-	if err := errors.Join(r.Client.List(ctx, &groups, key), r.Client.List(ctx, &relays, key)); err != nil {
-		return nil, fmt.Errorf("looking for users of the topic: %w", err)
-	}
-	var users []string
-	for i := range groups.Items {
-		users = append(users, release.Describe(r.Client, &groups.Items[i]))
-	}
-	for i := range relays.Items {
-		users = append(users, release.Describe(r.Client, &relays.Items[i]))
-	}
-	return users, nil
-}
-
-// spec is what a Topic wants of the seam.
-func spec(cluster *v1alpha1.KafkaCluster, topic *v1alpha1.Topic, name string) kafka.TopicSpec {
-	defaults := cluster.Spec.Defaults
-	return kafka.TopicSpec{
-		Name:              name,
-		Partitions:        ptr.Deref(topic.Spec.Partitions, 0),
-		Replicas:          int16(ptr.Deref(topic.Spec.Replicas, 0)),
-		Config:            topic.Spec.Config,
-		Set:               convertValues[string](topic.Status.SetConfig),
-		DefaultPartitions: ptr.Deref(defaults.Partitions, 0),
-		DefaultReplicas:   int16(ptr.Deref(defaults.Replicas, 0)),
-		DefaultConfig:     defaults.Config,
-	}
-}
-
-// convertValues is a map of strings as one of another string type, nil where it
-// is empty.
-func convertValues[To, From ~string](from map[string]From) map[string]To {
-	if len(from) == 0 {
-		return nil
-	}
-	to := make(map[string]To, len(from))
-	for key, value := range from {
-		to[key] = To(value)
-	}
-	return to
-}
-
 // observe copies what a broker shows into status.
 func observe(topic *v1alpha1.Topic, have kafka.Topic) {
 	if !have.Exists {
@@ -244,33 +147,4 @@ func observe(topic *v1alpha1.Topic, have kafka.Topic) {
 	topic.Status.TopicID = have.ID
 	topic.Status.Partitions = have.Partitions
 	topic.Status.Replicas = int32(have.Replicas)
-}
-
-// accessBindings are the ACL bindings of a Topic's access list.
-func accessBindings(access []v1alpha1.Access, topic string) []kafka.Binding {
-	var bindings []kafka.Binding
-	for _, entry := range access {
-		for _, right := range entry.Allow {
-			switch right {
-			case v1alpha1.Produce:
-				bindings = append(bindings, kafka.Produce(entry.Principal, topic)...)
-			case v1alpha1.Consume:
-				bindings = append(bindings, kafka.Consume(entry.Principal, topic)...)
-			}
-		}
-		for _, group := range entry.Groups {
-			bindings = append(bindings, kafka.ReadGroup(entry.Principal, group)...)
-		}
-		for _, id := range entry.TransactionalIDs {
-			bindings = append(bindings, kafka.ProduceTransactional(entry.Principal, id)...)
-		}
-	}
-	return bindings
-}
-
-// Drifted says whether a topic is not what it was when its resource was
-// last Ready.
-func Drifted(cluster *v1alpha1.KafkaCluster, topic *v1alpha1.Topic, have kafka.Topic) bool {
-	plan := kafka.PlanTopic(spec(cluster, topic, topic.Status.TopicName), have)
-	return len(plan.Changes) > 0 || len(plan.Refused) > 0 || have.ID != topic.Status.TopicID
 }

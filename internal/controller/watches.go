@@ -1,0 +1,135 @@
+package controller
+
+import (
+	"fmt"
+	"maps"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/settle"
+)
+
+// build wires the reconcilers to what wakes them.
+func (s *Operator) build(mgr manager.Manager, concurrency int) error {
+	c := mgr.GetClient()
+	wake := wakers{client: c}
+	named := func(name string, obj client.Object) *builder.Builder {
+		return builder.ControllerManagedBy(mgr).Named(name).
+			For(obj, builder.WithPredicates(changed)).
+			WithOptions(controller.Options{
+				MaxConcurrentReconciles: concurrency,
+				RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](100*time.Millisecond, 10*time.Second),
+			})
+	}
+	onCluster := func(list func() client.ObjectList) handler.EventHandler {
+		return handler.EnqueueRequestsFromMapFunc(wake.onCluster(list))
+	}
+
+	for name, err := range map[string]error{
+		"kafkacluster": named("kafkacluster", &v1alpha1.KafkaCluster{}).
+			Owns(&appsv1.Deployment{}).Owns(&corev1.ConfigMap{}).
+			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(clusterOfUser), builder.WithPredicates(laneChanged)).
+			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(clusterOfUser), builder.WithPredicates(gone)).
+			Watches(&v1alpha1.OutboxRelay{}, handler.EnqueueRequestsFromMapFunc(clusterOfUser), builder.WithPredicates(gone)).
+			Watches(&v1alpha1.DeadLetterPolicy{}, handler.EnqueueRequestsFromMapFunc(wake.clustersOfPolicy), builder.WithPredicates(scheduleChanged)).
+			Complete(reconcile.AsReconciler(c, s.Cluster)),
+		"topic": named("topic", &v1alpha1.Topic{}).
+			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(wake.rivalTopics), builder.WithPredicates(cameOrWent)).
+			Watches(&v1alpha1.KafkaCluster{}, onCluster(newTopicList), builder.WithPredicates(becameReady)).
+			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(topicsOfUser), builder.WithPredicates(cameOrWent)).
+			Watches(&v1alpha1.OutboxRelay{}, handler.EnqueueRequestsFromMapFunc(topicsOfUser), builder.WithPredicates(cameOrWent)).
+			WatchesRawSource(source.Channel(s.Sweeper.topics, &handler.TypedEnqueueRequestForObject[*v1alpha1.Topic]{})).
+			Complete(reconcile.AsReconciler(c, s.Topic)),
+		"outboxrelay": named("outboxrelay", &v1alpha1.OutboxRelay{}).
+			Owns(&appsv1.Deployment{}).Owns(&corev1.ConfigMap{}).
+			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(wake.usersOfTopic(newRelayList)), builder.WithPredicates(topicChanged)).
+			Watches(&v1alpha1.KafkaCluster{}, onCluster(newRelayList), builder.WithPredicates(becameReady)).
+			WatchesRawSource(source.Channel(s.Sweeper.relays, &handler.TypedEnqueueRequestForObject[*v1alpha1.OutboxRelay]{})).
+			Complete(reconcile.AsReconciler(c, s.Relay)),
+		"consumergroup": named("consumergroup", &v1alpha1.ConsumerGroup{}).
+			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(wake.rivalGroups), builder.WithPredicates(cameOrWent)).
+			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(wake.usersOfTopic(newGroupList)), builder.WithPredicates(topicChanged)).
+			Watches(&v1alpha1.DeadLetterPolicy{}, handler.EnqueueRequestsFromMapFunc(wake.groupsOfPolicy), builder.WithPredicates(scheduleChanged)).
+			Watches(&v1alpha1.KafkaCluster{}, onCluster(newGroupList), builder.WithPredicates(becameReady)).
+			WatchesRawSource(source.Channel(s.Sweeper.groups, &handler.TypedEnqueueRequestForObject[*v1alpha1.ConsumerGroup]{})).
+			WatchesRawSource(source.Channel(s.Collectors.Wake, &handler.TypedEnqueueRequestForObject[*v1alpha1.ConsumerGroup]{})).
+			Complete(reconcile.AsReconciler(c, s.Group)),
+		"deadletterpolicy": named("deadletterpolicy", &v1alpha1.DeadLetterPolicy{}).
+			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(policyOfGroup), builder.WithPredicates(depthChanged)).
+			Complete(reconcile.AsReconciler(c, s.Policy)),
+		"sweep": named("sweep", &v1alpha1.KafkaCluster{}).
+			Complete(reconcile.AsReconciler(c, s.Sweeper)),
+	} {
+		if err != nil {
+			return fmt.Errorf("setting up controller %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func newTopicList() client.ObjectList { return &v1alpha1.TopicList{} }
+
+func newRelayList() client.ObjectList { return &v1alpha1.OutboxRelayList{} }
+
+func newGroupList() client.ObjectList { return &v1alpha1.ConsumerGroupList{} }
+
+var (
+	// changed passes what a person did to an object; deletion raises the
+	// generation too. Status does not wake its own writer.
+	changed = predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
+	// cameOrWent passes an object that came, was changed by a person, or went.
+	cameOrWent = predicate.GenerationChangedPredicate{}
+	// gone passes the end of an object.
+	gone = predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		UpdateFunc:  func(event.UpdateEvent) bool { return false },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+	}
+	// becameReady passes a KafkaCluster that others may have waited for.
+	becameReady = updates(func(before, now *v1alpha1.KafkaCluster) bool {
+		return (!settle.WasReady(before) && settle.WasReady(now)) || !maps.Equal(before.Annotations, now.Annotations)
+	})
+	topicChanged = updates(func(before, now *v1alpha1.Topic) bool {
+		return before.Generation != now.Generation || before.Status.TopicID != now.Status.TopicID ||
+			before.Status.Partitions != now.Status.Partitions || before.Status.TopicName != now.Status.TopicName
+	})
+	scheduleChanged = updates(func(before, now *v1alpha1.DeadLetterPolicy) bool {
+		return before.Generation != now.Generation || settle.WasReady(before) != settle.WasReady(now) ||
+			!equality.Semantic.DeepEqual(before.Status.Schedule, now.Status.Schedule)
+	})
+	laneChanged = updates(func(before, now *v1alpha1.ConsumerGroup) bool {
+		return before.Generation != now.Generation || before.Status.Cluster != now.Status.Cluster || waitTopics(before) != waitTopics(now)
+	})
+	depthChanged = updates(func(before, now *v1alpha1.ConsumerGroup) bool {
+		return before.Generation != now.Generation || !equality.Semantic.DeepEqual(before.Status.DeadLetters, now.Status.DeadLetters)
+	})
+)
+
+// updates passes creations and deletions, and the updates that differ says.
+func updates[T client.Object](differ func(before, now T) bool) predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return differ(e.ObjectOld.(T), e.ObjectNew.(T))
+	}}
+}
+
+// waitTopics is −1 for a group without a lane.
+func waitTopics(group *v1alpha1.ConsumerGroup) int32 {
+	if group.Status.DeadLetters == nil {
+		return -1
+	}
+	return group.Status.DeadLetters.WaitTopics
+}
