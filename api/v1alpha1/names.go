@@ -65,6 +65,7 @@ const (
 	ReasonEnforced           = "Enforced"           // AccessEnforced=True
 	ReasonAuthorizerDisabled = "AuthorizerDisabled" // AccessEnforced=False
 	ReasonWithinObjective    = "WithinObjective"    // Lagging=False
+	ReasonRecordsLost        = "RecordsLost"
 	ReasonTimeLag            = "TimeLag"            // Lagging=True: an unread record is older than lag.maxTime
 	ReasonRecordLag          = "RecordLag"          // Lagging=True: more unread records than lag.maxRecords
 	ReasonLagUnknown         = "LagUnknown"         // Lagging=Unknown

@@ -93,9 +93,13 @@ func run(ctx context.Context, args []string) error {
 	}
 	config.QPS = -1 // the API server's own fairness is the limit to trust
 
+	rules, err := controller.HasRules(config)
+	if err != nil {
+		return fmt.Errorf("asking the API server what it serves: %w", err)
+	}
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: controller.NewScheme(),
-		Cache:  controller.CacheOptions(),
+		Cache:  controller.CacheOptions(rules),
 		Metrics: metricsserver.Options{
 			BindAddress:    s.metricsListen,
 			SecureServing:  true,

@@ -7,11 +7,13 @@ import (
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/client-go/discovery"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -64,17 +66,29 @@ func NewScheme() *runtime.Scheme {
 }
 
 // CacheOptions keep the cache small: of the kinds that others use too, only
-// what Weir made, and no managed fields.
-func CacheOptions() cache.Options {
+// what Weir made, and no managed fields. A cache cannot be told of a kind that
+// the API server does not have: without rules, PrometheusRules that are installed
+// later are cached as they are until the manager starts again.
+func CacheOptions(rules bool) cache.Options {
 	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{child.ManagedByLabel: child.ManagedBy})}
-	return cache.Options{
-		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject: map[client.Object]cache.ByObject{
-			&appsv1.Deployment{}: ours,
-			&corev1.ConfigMap{}:  ours,
-			&corev1.Pod{}:        ours,
-		},
+	kinds := map[client.Object]cache.ByObject{
+		&appsv1.Deployment{}: ours,
+		&corev1.ConfigMap{}:  ours,
+		&corev1.Pod{}:        ours,
 	}
+	if rules {
+		kinds[&monitoringv1.PrometheusRule{}] = ours
+	}
+	return cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: kinds}
+}
+
+// HasRules says whether the API server has PrometheusRules.
+func HasRules(config *rest.Config) (bool, error) {
+	served, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return false, err
+	}
+	return consumergroup.HasRules(served.ServerResourcesForGroupVersion)
 }
 
 // Setup adds the operator to a manager.
@@ -82,16 +96,20 @@ func Setup(ctx context.Context, mgr manager.Manager, options Options) error {
 	if err := AddIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
+	served, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return err
+	}
 	set := New(Parts{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("weir"), Mapper: mgr.GetRESTMapper(),
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("weir"), Served: served.ServerResourcesForGroupVersion,
 	}, options)
-	served := lagging.Metrics{From: set.Collectors}
-	if err := metrics.Registry.Register(served); err != nil {
+	numbers := lagging.Metrics{From: set.Collectors}
+	if err := metrics.Registry.Register(numbers); err != nil {
 		return err
 	}
 	for _, runnable := range []manager.Runnable{set.Collectors, set.RuleKind, manager.RunnableFunc(func(ctx context.Context) error {
 		<-ctx.Done()
-		metrics.Registry.Unregister(served)
+		metrics.Registry.Unregister(numbers)
 		set.Clusters.Close()
 		return nil
 	})} {
@@ -121,7 +139,8 @@ type Parts struct {
 	Client client.Client // reads from the cache
 	Live   client.Reader // reads past it
 	Events events.EventRecorder
-	Mapper meta.RESTMapper
+	// Served tells what the API server serves of a group and version now.
+	Served func(groupVersion string) (*metav1.APIResourceList, error)
 }
 
 // New puts the reconcilers together.
@@ -135,7 +154,7 @@ func New(p Parts, options Options) *Operator {
 		finalize = release.Finalizer{Client: c, Behind: clusters.Behind}
 		kids     = child.New(c, p.Live)
 		look     = worker.NewObserver(c)
-		kind     = &consumergroup.RuleKind{Mapper: p.Mapper, Interval: options.Resync}
+		kind     = &consumergroup.RuleKind{Served: p.Served, Interval: options.Resync}
 		lags     = lagging.New(clusters.Latest, options.LagInterval)
 	)
 	kind.Look()

@@ -23,6 +23,10 @@ import (
 	"github.com/weir-dev/weir/internal/controller/settle"
 )
 
+// passTimeout bounds one pass: the requests of the seam have deadlines of their
+// own, and a pass makes few of them.
+const passTimeout = time.Minute
+
 // build wires the reconcilers to what wakes them.
 func (s *Operator) build(mgr manager.Manager, concurrency int) error {
 	c := mgr.GetClient()
@@ -32,6 +36,7 @@ func (s *Operator) build(mgr manager.Manager, concurrency int) error {
 			For(obj, builder.WithPredicates(changed)).
 			WithOptions(controller.Options{
 				MaxConcurrentReconciles: concurrency,
+				ReconciliationTimeout:   passTimeout,
 				RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](100*time.Millisecond, 10*time.Second),
 			})
 	}
@@ -46,20 +51,20 @@ func (s *Operator) build(mgr manager.Manager, concurrency int) error {
 			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(clusterOfUser), builder.WithPredicates(gone)).
 			Watches(&v1alpha1.OutboxRelay{}, handler.EnqueueRequestsFromMapFunc(clusterOfUser), builder.WithPredicates(gone)).
 			Watches(&v1alpha1.DeadLetterPolicy{}, handler.EnqueueRequestsFromMapFunc(wake.clustersOfPolicy), builder.WithPredicates(scheduleChanged)).
-			Complete(reconcile.AsReconciler(c, s.Cluster)),
+			Complete(s.clusterEnds(c)),
 		"topic": named("topic", &v1alpha1.Topic{}).
 			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(wake.rivalTopics), builder.WithPredicates(cameOrWent)).
 			Watches(&v1alpha1.KafkaCluster{}, onCluster(newTopicList), builder.WithPredicates(becameReady)).
 			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(topicsOfUser), builder.WithPredicates(cameOrWent)).
 			Watches(&v1alpha1.OutboxRelay{}, handler.EnqueueRequestsFromMapFunc(topicsOfUser), builder.WithPredicates(cameOrWent)).
 			WatchesRawSource(source.Channel(s.Sweeper.topics, &handler.TypedEnqueueRequestForObject[*v1alpha1.Topic]{})).
-			Complete(reconcile.AsReconciler(c, s.Topic)),
+			Complete(s.topicEnds(c)),
 		"outboxrelay": named("outboxrelay", &v1alpha1.OutboxRelay{}).
 			Owns(&appsv1.Deployment{}).Owns(&corev1.ConfigMap{}).
 			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(wake.usersOfTopic(newRelayList)), builder.WithPredicates(topicChanged)).
 			Watches(&v1alpha1.KafkaCluster{}, onCluster(newRelayList), builder.WithPredicates(becameReady)).
 			WatchesRawSource(source.Channel(s.Sweeper.relays, &handler.TypedEnqueueRequestForObject[*v1alpha1.OutboxRelay]{})).
-			Complete(reconcile.AsReconciler(c, s.Relay)),
+			Complete(s.relayEnds(c)),
 		"consumergroup": named("consumergroup", &v1alpha1.ConsumerGroup{}).
 			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(wake.rivalGroups), builder.WithPredicates(cameOrWent)).
 			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(wake.usersOfTopic(newGroupList)), builder.WithPredicates(topicChanged)).
@@ -67,7 +72,7 @@ func (s *Operator) build(mgr manager.Manager, concurrency int) error {
 			Watches(&v1alpha1.KafkaCluster{}, onCluster(newGroupList), builder.WithPredicates(becameReady)).
 			WatchesRawSource(source.Channel(s.Sweeper.groups, &handler.TypedEnqueueRequestForObject[*v1alpha1.ConsumerGroup]{})).
 			WatchesRawSource(source.Channel(s.Collectors.Wake, &handler.TypedEnqueueRequestForObject[*v1alpha1.ConsumerGroup]{})).
-			Complete(reconcile.AsReconciler(c, s.Group)),
+			Complete(s.groupEnds(c)),
 		"deadletterpolicy": named("deadletterpolicy", &v1alpha1.DeadLetterPolicy{}).
 			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(policyOfGroup), builder.WithPredicates(depthChanged)).
 			Complete(reconcile.AsReconciler(c, s.Policy)),

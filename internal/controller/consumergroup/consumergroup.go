@@ -53,6 +53,12 @@ var ready = settle.Ready{Reason: v1alpha1.ReasonReady, Message: "the contract is
 func (r *Reconciler) Reconcile(ctx context.Context, group *v1alpha1.ConsumerGroup) (reconcile.Result, error) {
 	before := group.DeepCopy()
 	err := r.reconcile(ctx, before, group)
+	if err == nil && group.DeletionTimestamp.IsZero() {
+		report, known := r.Lag.Latest(group.Status.Cluster, client.ObjectKeyFromObject(group))
+		err = setLag(before, group, report, known, time.Now())
+	} else {
+		doubtLag(group, "the group is not measured now; see Ready")
+	}
 	if !r.Numbers.Due(before, group, ready, err) {
 		keepNumbers(before, group)
 	}
@@ -95,11 +101,15 @@ func (r *Reconciler) reconcile(ctx context.Context, before, group *v1alpha1.Cons
 	r.Lag.Set(ctx, cluster.Name, client.ObjectKeyFromObject(group), lagSpec(group, topics))
 	granted, grantErr := r.Grants.Grant(ctx, cluster.Name, connection, before, group, bindings(group, topics))
 	r.Grants.Tell(before, group, granted)
-	if err := halt.Together(laneErr, grantErr, r.Alerts.apply(ctx, group)); err != nil {
-		return err
-	}
-	report, known := r.Lag.Latest(cluster.Name, client.ObjectKeyFromObject(group))
-	return setLag(group, report, known, time.Now())
+	return halt.Together(laneErr, grantErr, r.Alerts.apply(ctx, group))
+}
+
+// Forget drops what is kept in memory for a group that is gone.
+func (r *Reconciler) Forget(group *v1alpha1.ConsumerGroup) {
+	r.Lag.Remove(group.Status.Cluster, client.ObjectKeyFromObject(group))
+	r.Numbers.Forget(group)
+	r.Alerts.Children.Forget(group)
+	r.Grants.Forget(group.Status.Cluster, group)
 }
 
 // topicsRead are a group's references to Topics.
@@ -141,8 +151,6 @@ func (r *Reconciler) finalize(ctx context.Context, before, group *v1alpha1.Consu
 		return nil
 	}
 	r.Lag.Remove(group.Status.Cluster, client.ObjectKeyFromObject(group))
-	r.Numbers.Forget(group)
-	r.Alerts.Children.Forget(group)
 	if !group.Spec.Suspend {
 		err := r.Finalizer.CleanUp(ctx, group, group.Status.Cluster, func(cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster) error {
 			return r.Grants.Revoke(ctx, cluster.Name, connection, before, group)
@@ -151,7 +159,7 @@ func (r *Reconciler) finalize(ctx context.Context, before, group *v1alpha1.Consu
 			return err
 		}
 	}
-	r.Grants.Forget(group.Status.Cluster, group)
+	r.Forget(group)
 	return r.Finalizer.Drop(ctx, group)
 }
 

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
@@ -14,10 +15,14 @@ import (
 
 // setLag sets what status says of a group's lag, from the collector's last
 // report. It returns a halt while the group has not been observed: the
-// contract is in effect only then.
-func setLag(group *v1alpha1.ConsumerGroup, report lag.Report, known bool, now time.Time) error {
+// contract is in effect only then. A group that was Ready before stays so until
+// a measurement says otherwise: a restart of the operator takes nothing away.
+func setLag(before, group *v1alpha1.ConsumerGroup, report lag.Report, known bool, now time.Time) error {
 	if !known || report.Checked.IsZero() {
-		settle.SetCondition(group, v1alpha1.ConditionLagging, metav1.ConditionUnknown, v1alpha1.ReasonLagUnknown, "the group has not been measured yet")
+		doubtLag(group, "the group has not been measured yet")
+		if settle.WasReady(before) && before.Generation == group.Generation {
+			return nil
+		}
 		// The collector wakes us when it has a verdict.
 		return &halt.Halt{Kind: halt.Progressing, Reason: v1alpha1.ReasonProgressing, Message: "waiting for the first measurement of the group"}
 	}
@@ -32,15 +37,25 @@ func setLag(group *v1alpha1.ConsumerGroup, report lag.Report, known bool, now ti
 	return nil
 }
 
+// doubtLag says that nothing is known of a group's lag now. What was True stays
+// so: nothing was measured that says otherwise.
+func doubtLag(group *v1alpha1.ConsumerGroup, why string) {
+	if !meta.IsStatusConditionTrue(group.Status.Conditions, v1alpha1.ConditionLagging) {
+		settle.SetCondition(group, v1alpha1.ConditionLagging, metav1.ConditionUnknown, v1alpha1.ReasonLagUnknown, why)
+	}
+}
+
 func setLagging(group *v1alpha1.ConsumerGroup, report lag.Report, now time.Time) {
 	set := func(status metav1.ConditionStatus, reason, message string) {
 		settle.SetCondition(group, v1alpha1.ConditionLagging, status, reason, message)
 	}
 	switch verdict := report.Verdict(now); {
 	case verdict == lag.Unknown && report.Err != nil:
-		set(metav1.ConditionUnknown, v1alpha1.ReasonLagUnknown, report.Err.Error())
+		doubtLag(group, report.Err.Error())
 	case verdict == lag.Unknown:
-		set(metav1.ConditionUnknown, v1alpha1.ReasonLagUnknown, "the last measurement did not succeed")
+		doubtLag(group, "the last measurement did not succeed")
+	case report.Lost > 0:
+		set(metav1.ConditionTrue, v1alpha1.ReasonRecordsLost, "records were deleted by the topic's retention before the group read them"+stateWords(report))
 	case verdict == lag.Lagging && report.OverTime:
 		set(metav1.ConditionTrue, v1alpha1.ReasonTimeLag, "records older than "+report.Spec.MaxTime.String()+" (lag.maxTime) are unread"+stateWords(report))
 	case verdict == lag.Lagging:

@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/internal/lag"
 )
@@ -41,7 +43,10 @@ func TestSetLag(t *testing.T) {
 		return report
 	}
 	unreachable := &kafka.Error{Class: kafka.Transient, Reason: kafka.Unreachable, Message: "no broker answers"}
+	late := metav1.Condition{Type: v1alpha1.ConditionLagging, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonTimeLag, Message: "late"}
+	inTime := metav1.Condition{Type: v1alpha1.ConditionLagging, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonWithinObjective, Message: "in time"}
 	for name, test := range map[string]struct {
+		before  []metav1.Condition
 		report  lag.Report
 		known   bool
 		lagging metav1.Condition
@@ -78,6 +83,26 @@ func TestSetLag(t *testing.T) {
 			lagging: metav1.Condition{Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonLagUnknown, Message: "no broker answers"},
 			numbers: &v1alpha1.Lag{Records: 1200, TimeSeconds: new(int64(3))},
 		},
+		"records are lost": {
+			known: true, report: measured(func(r *lag.Report) { r.Lost = 400 }),
+			lagging: metav1.Condition{Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonRecordsLost, Message: "records were deleted by the topic's retention before the group read them"},
+			numbers: &v1alpha1.Lag{Records: 1200, TimeSeconds: new(int64(3))},
+		},
+		"a restart takes no Ready away, and gives no all-clear": {
+			before:  []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: "Ready"}, late},
+			lagging: late,
+		},
+		"a restart, and nothing was wrong": {
+			before:  []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: "Ready"}, inTime},
+			lagging: metav1.Condition{Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonLagUnknown, Message: "the group has not been measured yet"},
+		},
+		"an outage gives no all-clear": {
+			before: []metav1.Condition{late},
+			known:  true, report: measured(func(r *lag.Report) { r.Checked, r.Err = now.Add(time.Minute), unreachable }),
+			lagging: late,
+			numbers: &v1alpha1.Lag{Records: 1200},
+			reason:  kafka.Unreachable,
+		},
 		"never measured": {
 			known: true, report: lag.Report{Checked: now, Err: errors.New("a share group")},
 			lagging: metav1.Condition{Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonLagUnknown, Message: "a share group"},
@@ -87,14 +112,17 @@ func TestSetLag(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			group := &v1alpha1.ConsumerGroup{}
-			err := setLag(group, test.report, test.known, test.report.Checked)
+			for _, condition := range test.before {
+				settle.SetCondition(group, condition.Type, condition.Status, condition.Reason, condition.Message)
+			}
+			err := setLag(group.DeepCopy(), group, test.report, test.known, test.report.Checked)
 			switch {
 			case err == nil && test.reason != "":
 				t.Errorf("setLag returned nothing, want a halt with %s", test.reason)
 			case err != nil && halt.Of(err).Reason != test.reason:
 				t.Errorf("setLag returned %s: %v, want %q", halt.Of(err).Reason, err, test.reason)
 			}
-			got := group.Status.Conditions[0]
+			got := *meta.FindStatusCondition(group.Status.Conditions, v1alpha1.ConditionLagging)
 			got.LastTransitionTime, test.lagging.Type = metav1.Time{}, v1alpha1.ConditionLagging
 			if diff := cmp.Diff(test.lagging, got); diff != "" {
 				t.Errorf("condition (-want +got):\n%s", diff)

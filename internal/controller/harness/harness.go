@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -61,7 +62,9 @@ func NewOn(t *testing.T, on *env.Kafka) *Harness {
 	h.Must(err)
 	h.Live, err = client.New(control.Config, client.Options{Scheme: shared.GetScheme(), Mapper: shared.GetRESTMapper()})
 	h.Must(err)
-	h.Parts = controller.Parts{Client: mine, Live: h.Live, Events: h.Events, Mapper: shared.GetRESTMapper()}
+	served, err := discovery.NewDiscoveryClientForConfig(control.Config)
+	h.Must(err)
+	h.Parts = controller.Parts{Client: mine, Live: h.Live, Events: h.Events, Served: served.ServerResourcesForGroupVersion}
 	h.start()
 	t.Cleanup(func() { h.stop() })
 	return h

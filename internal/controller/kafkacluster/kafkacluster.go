@@ -55,6 +55,9 @@ var ready = settle.Ready{Reason: v1alpha1.ReasonConnected, Message: "connected t
 func (r *Reconciler) Reconcile(ctx context.Context, cluster *v1alpha1.KafkaCluster) (reconcile.Result, error) {
 	before := cluster.DeepCopy()
 	err := r.reconcile(ctx, before, cluster)
+	if err != nil {
+		doubtRetryWorker(cluster)
+	}
 	return r.Settler.Settle(ctx, before, cluster, ready, min(r.Settler.Resync, pulse), err)
 }
 
@@ -129,10 +132,15 @@ func (r *Reconciler) finalize(ctx context.Context, before, cluster *v1alpha1.Kaf
 	if err := r.Finalizer.Drop(ctx, cluster); err != nil {
 		return err
 	}
+	r.Forget(cluster)
+	return nil
+}
+
+// Forget drops what is kept in memory for a KafkaCluster that is gone.
+func (r *Reconciler) Forget(cluster *v1alpha1.KafkaCluster) {
 	r.Clusters.Forget(cluster.Name)
 	r.Children.Forget(cluster)
 	r.Grants.ForgetCluster(cluster.Name)
-	return nil
 }
 
 // usersOf names the resources that live on a cluster.

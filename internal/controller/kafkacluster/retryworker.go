@@ -54,6 +54,14 @@ func (r *Reconciler) ensureRetryWorker(ctx context.Context, before, cluster *v1a
 	return nil
 }
 
+// doubtRetryWorker says that nobody looks at the worker now, where it was last
+// seen working.
+func doubtRetryWorker(cluster *v1alpha1.KafkaCluster) {
+	if meta.IsStatusConditionTrue(cluster.Status.Conditions, v1alpha1.ConditionRetryWorkerReady) {
+		settle.SetCondition(cluster, v1alpha1.ConditionRetryWorkerReady, metav1.ConditionUnknown, v1alpha1.ReasonClusterNotReady, "it is not looked at now; see Ready")
+	}
+}
+
 // runRetryWorker applies the worker and reads its state. Halts say why it does
 // not work.
 func (r *Reconciler) runRetryWorker(ctx context.Context, cluster *v1alpha1.KafkaCluster, groups []config.RetryGroup) error {

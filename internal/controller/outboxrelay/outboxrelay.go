@@ -198,9 +198,6 @@ func (r *Reconciler) finalize(ctx context.Context, before, relay *v1alpha1.Outbo
 	if !controllerutil.ContainsFinalizer(relay, v1alpha1.Finalizer) {
 		return nil
 	}
-	r.Numbers.Forget(relay)
-	r.Children.Forget(relay)
-	r.Secrets.forget(relay)
 	if !relay.Spec.Suspend {
 		err := r.Finalizer.CleanUp(ctx, relay, relay.Status.Cluster, func(cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster) error {
 			return r.Grants.Revoke(ctx, cluster.Name, connection, before, relay)
@@ -209,7 +206,7 @@ func (r *Reconciler) finalize(ctx context.Context, before, relay *v1alpha1.Outbo
 			return err
 		}
 	}
-	r.Grants.Forget(relay.Status.Cluster, relay)
+	r.Forget(relay)
 	return r.Finalizer.Drop(ctx, relay)
 }
 
@@ -218,4 +215,12 @@ func keepNumbers(before, relay *v1alpha1.OutboxRelay) {
 	relay.Status.PendingRows = before.Status.PendingRows
 	relay.Status.OldestPendingSeconds = before.Status.OldestPendingSeconds
 	relay.Status.LastPublishedTime = before.Status.LastPublishedTime
+}
+
+// Forget drops what is kept in memory for a relay that is gone.
+func (r *Reconciler) Forget(relay *v1alpha1.OutboxRelay) {
+	r.Numbers.Forget(relay)
+	r.Children.Forget(relay)
+	r.Secrets.forget(relay)
+	r.Grants.Forget(relay.Status.Cluster, relay)
 }

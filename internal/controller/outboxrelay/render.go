@@ -44,6 +44,7 @@ func render(relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster, topics,
 		AfterPublish: string(relay.Spec.AfterPublish),
 		OnPoison:     config.Block,
 	}
+	outbox.Kafka.Principal = relay.Spec.Kafka.Principal
 	for i, route := range relay.Spec.Routes {
 		outbox.Routes = append(outbox.Routes, config.Route{AggregateType: route.AggregateType, Topic: topics[i]})
 	}

@@ -42,7 +42,7 @@ func (r *Reconciler) finalize(ctx context.Context, before, topic *v1alpha1.Topic
 			return err
 		}
 	}
-	r.Grants.Forget(topic.Status.Cluster, topic)
+	r.Forget(topic)
 	return r.Finalizer.Drop(ctx, topic)
 }
 

@@ -148,3 +148,6 @@ func observe(topic *v1alpha1.Topic, have kafka.Topic) {
 	topic.Status.Partitions = have.Partitions
 	topic.Status.Replicas = int32(have.Replicas)
 }
+
+// Forget drops what is kept in memory for a Topic that is gone.
+func (r *Reconciler) Forget(topic *v1alpha1.Topic) { r.Grants.Forget(topic.Status.Cluster, topic) }
