@@ -31,9 +31,9 @@ type Options struct {
 	// Writer identifies this Kubernetes cluster: the UID of its kube-system
 	// namespace.
 	Writer string
-	// Leads returns nil while this process holds the lease. It is asked where
-	// somebody else has written the record.
-	Leads func(context.Context) error
+	// Leads says whether this process holds the lease, as the API server has it.
+	// It is asked where somebody else has written the record.
+	Leads func(context.Context) (bool, error)
 	// Had says that there was a record: where there is none now, it is lost.
 	Had bool
 }
@@ -47,7 +47,8 @@ type Book struct {
 
 	storing sync.Mutex // held by whoever reads or writes the ConfigMaps
 	log     *corev1.ConfigMap
-	base    base
+	parts   []part
+	fenced  error // why nothing is stored any more
 
 	mu      sync.Mutex
 	entries map[Key]Entry
@@ -72,7 +73,7 @@ func Open(options Options) *Book {
 	return &Book{options: options, entries: map[Key]Entry{}}
 }
 
-// Entry returns what is stored of a key.
+// Entry returns what is stored of a key. The caller changes nothing in it.
 func (b *Book) Entry(key Key) (Entry, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -90,6 +91,10 @@ func (b *Book) Entries() iter.Seq2[Key, Entry] {
 
 // Store implements Record.
 func (b *Book) Store(ctx context.Context, changes []Change) error {
+	changes, err := copied(changes)
+	if err != nil {
+		return err
+	}
 	one := store{changes: changes, done: make(chan error, 1)}
 	b.mu.Lock()
 	if b.closed {
@@ -107,19 +112,45 @@ func (b *Book) Store(ctx context.Context, changes []Change) error {
 	}
 }
 
+// copied is changes that can be written, without what the caller may change. One
+// that cannot is its caller's fault alone.
+func copied(changes []Change) ([]Change, error) {
+	own := make([]Change, len(changes))
+	for i, change := range changes {
+		if _, err := appendChange(nil, change); err != nil {
+			return nil, err
+		}
+		if own[i] = change; change.Entry != nil {
+			entry := *change.Entry
+			entry.Set = maps.Clone(entry.Set)
+			if entry.Lane != nil {
+				entry.Lane = &Lane{entry.Lane.Waits}
+			}
+			own[i].Entry = &entry
+		}
+	}
+	return own, nil
+}
+
 // Later stores changes whose loss in a crash would do no harm: with the next
 // store, or after a moment together with others. Where that fails they are tried
-// again with the next.
-func (b *Book) Later(changes ...Change) {
+// again with the next, or lost with the process. The error is about a change
+// that cannot be written.
+func (b *Book) Later(changes ...Change) error {
+	changes, err := copied(changes)
+	if err != nil {
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return
+		return errClosed
 	}
 	b.later = append(b.later, changes...)
 	if b.timer == nil {
 		b.timer = time.AfterFunc(laterPause, b.storeLater)
 	}
+	return nil
 }
 
 func (b *Book) storeLater() {

@@ -39,9 +39,7 @@ func newShelf(t *testing.T) shelf {
 	return shelf{c, control.Namespace(t)}
 }
 
-func leads(context.Context) error { return nil }
-
-var errNotMine = errors.New("the lease is another's")
+func leads(context.Context) (bool, error) { return true, nil }
 
 func (s shelf) options(cluster string) record.Options {
 	return record.Options{Client: s.client, Namespace: s.namespace, ClusterID: cluster, Writer: "here", Leads: leads}
@@ -97,7 +95,9 @@ func TestStoredIsLoaded(t *testing.T) {
 	}
 	put(t, book, topic("orders"), topic("payments"))
 	put(t, book, gone("payments"))
-	book.Later(topic("refunds"))
+	if err := book.Later(topic("refunds")); err != nil {
+		t.Error(err)
+	}
 	book.Close() // stores what waits
 	if err := book.Store(t.Context(), nil); err == nil {
 		t.Error("a closed record stores")
@@ -156,19 +156,17 @@ func TestFence(t *testing.T) {
 	options := s.options("kafka")
 	var mine atomic.Bool
 	mine.Store(true)
-	options.Leads = func(context.Context) error {
-		if mine.Load() {
-			return nil
-		}
-		return errNotMine
-	}
+	options.Leads = func(context.Context) (bool, error) { return mine.Load(), nil }
 	old, _ := open(t, options)
 	put(t, old, topic("orders"))
 	mine.Store(false)
 	now, _ := open(t, s.options("kafka"))
 	put(t, now, topic("payments"))
-	if err := old.Store(t.Context(), []record.Change{gone("orders")}); !errors.Is(err, record.ErrFenced) || !errors.Is(err, errNotMine) {
-		t.Errorf("a store of the old process: %v", err)
+	for range 2 { // for good
+		if err := old.Store(t.Context(), []record.Change{gone("orders")}); !errors.Is(err, record.ErrFenced) {
+			t.Errorf("a store of the old process: %v", err)
+		}
+		mine.Store(true)
 	}
 	if _, state := open(t, s.options("kafka")); !cmp.Equal(entriesOf(topic("orders"), topic("payments")), state.Entries) {
 		t.Errorf("the record is %v", state.Entries)
@@ -210,12 +208,133 @@ func TestRecordIsWrittenAgain(t *testing.T) {
 	}
 }
 
+// large is so much that the log is full with it.
+func large(name string) record.Change {
+	change := topic(name)
+	change.Entry.ID = strings.Repeat("x", 140_000)
+	return change
+}
+
+// A process that has lost the lease does not touch what its successor stores,
+// whatever it was about to write.
+func TestAFencedFoldHarmsNothing(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	options := s.options("kafka")
+	options.Leads = func(context.Context) (bool, error) { return false, nil }
+	old, _ := open(t, options)
+	put(t, old, topic("seed"))
+	now, _ := open(t, s.options("kafka"))
+	put(t, now, large("new"))
+	if err := old.Store(t.Context(), []record.Change{large("old")}); !errors.Is(err, record.ErrFenced) {
+		t.Errorf("got %v", err)
+	}
+	if _, state := open(t, s.options("kafka")); !cmp.Equal(entriesOf(topic("seed"), large("new")), state.Entries) {
+		t.Errorf("the record has %d entries", len(state.Entries))
+	}
+}
+
+// A successor reads the record while the old process folds: the log that would
+// name the old one's parts is not written any more.
+func TestLoadedDuringAFold(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	options := s.options("kafka")
+	options.Leads = func(context.Context) (bool, error) { return false, nil }
+	parted, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	options.Client = interceptor.NewClient(s.client, interceptor.Funcs{
+		Update: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.UpdateOption) error {
+			if obj.(*corev1.ConfigMap).Data["base"] != "" {
+				once.Do(func() { close(parted); <-goOn })
+			}
+			return c.Update(ctx, obj, o...)
+		},
+	})
+	old, _ := open(t, options)
+	put(t, old, topic("seed"))
+	result := make(chan error, 1)
+	go func() { result <- old.Store(context.Background(), []record.Change{large("old")}) }()
+	<-parted
+	now, _ := open(t, s.options("kafka"))
+	close(goOn)
+	if err := <-result; !errors.Is(err, record.ErrFenced) {
+		t.Errorf("got %v", err)
+	}
+	put(t, now, topic("new"))
+	if _, state := open(t, s.options("kafka")); !cmp.Equal(entriesOf(topic("seed"), topic("new")), state.Entries) {
+		t.Errorf("the record has %d entries", len(state.Entries))
+	}
+}
+
+// An answer that is lost, or a log that is deleted, while the log is full.
+func TestFullLogIsWrittenAgain(t *testing.T) {
+	t.Parallel()
+	for name, harm := range map[string]func(ctx context.Context, c client.Client, log *corev1.ConfigMap) error{
+		"the answer is lost": func(ctx context.Context, c client.Client, log *corev1.ConfigMap) error {
+			if err := c.Update(ctx, log); err != nil {
+				return err
+			}
+			return errCrash
+		},
+		"it is deleted": func(ctx context.Context, c client.Client, log *corev1.ConfigMap) error {
+			if err := c.Delete(ctx, log.DeepCopy()); err != nil {
+				return err
+			}
+			return c.Update(ctx, log)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShelf(t)
+			options := s.options("kafka")
+			var harmed atomic.Bool
+			options.Client = interceptor.NewClient(s.client, interceptor.Funcs{
+				Update: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.UpdateOption) error {
+					if log := obj.(*corev1.ConfigMap); log.Data["base"] != "" && harmed.CompareAndSwap(false, true) {
+						return harm(ctx, c, log)
+					}
+					return c.Update(ctx, obj, o...)
+				},
+			})
+			book, _ := open(t, options)
+			put(t, book, topic("seed"))
+			first := book.Store(t.Context(), []record.Change{large("a")})
+			put(t, book, large("b"))
+			put(t, book, topic("c"))
+			_, state := open(t, s.options("kafka"))
+			want := entriesOf(topic("seed"), large("b"), topic("c"))
+			if first == nil {
+				want = entriesOf(topic("seed"), large("a"), large("b"), topic("c"))
+			}
+			if !cmp.Equal(want, state.Entries) {
+				t.Errorf("the first store said %v, and the record has %d entries", first, len(state.Entries))
+			}
+		})
+	}
+}
+
+// A change that cannot be written is its caller's fault alone.
+func TestOneBadChange(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	book, _ := open(t, s.options("kafka"))
+	bad := record.Change{Key: record.Key{Kind: record.Topic}, Entry: &record.Entry{Phase: record.Held}}
+	if err := book.Later(bad); err == nil {
+		t.Error("a change without a name is taken")
+	}
+	if err := book.Store(t.Context(), []record.Change{bad}); err == nil || !strings.Contains(err.Error(), "the name is empty") {
+		t.Errorf("got %v", err)
+	}
+	put(t, book, topic("orders"))
+}
+
 // What cannot be read stops everything, and says what it is.
 func TestUnreadable(t *testing.T) {
 	t.Parallel()
 	for key, test := range map[string]struct{ value, want string }{
 		"log":     {"nonsense\n", "line 1: "},
-		"base":    {"one", `"one" is not a generation and a number of parts`},
+		"base":    {"one", `"one" is not the name of a part and its digest`},
 		"cluster": {"another", `it is of the Kafka cluster "another", and "kafka" is wanted`},
 	} {
 		t.Run(key, func(t *testing.T) {

@@ -13,13 +13,14 @@ import (
 	"time"
 )
 
-// line is a change as it is written: one JSON object a line, in which a key
-// without a phase is gone.
+// line is a change as it is written: one JSON object a line.
 type line struct {
-	Kind  Kind   `json:"kind"`
-	Name  string `json:"name"`
-	Phase Phase  `json:"phase,omitempty"`
-	Found bool   `json:"found,omitempty"`
+	Kind Kind   `json:"kind"`
+	Name string `json:"name"`
+	// Gone: there is nothing any more. Otherwise the line has a phase.
+	Gone  bool  `json:"gone,omitempty"`
+	Phase Phase `json:"phase,omitempty"`
+	Found bool  `json:"found,omitempty"`
 	// Holder is "Kind namespace/name".
 	Holder string            `json:"holder,omitempty"`
 	Since  time.Time         `json:"since,omitzero"`
@@ -35,7 +36,7 @@ var (
 
 // appendChange appends the line of a change to text.
 func appendChange(text []byte, change Change) ([]byte, error) {
-	l := line{Kind: change.Key.Kind, Name: change.Key.Name}
+	l := line{Kind: change.Key.Kind, Name: change.Key.Name, Gone: change.Entry == nil}
 	if e := change.Entry; e != nil {
 		l.Phase, l.Found, l.Since, l.ID, l.Set = e.Phase, e.Found, e.Since, e.ID, e.Set
 		if e.Holder != (Ref{}) {
@@ -52,6 +53,9 @@ func appendChange(text []byte, change Change) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s %q: %w", l.Kind, l.Name, err)
 	}
+	if len(written) > longestLine {
+		return nil, fmt.Errorf("%s %.100q: %d bytes are more than a line may have", l.Kind, l.Name, len(written))
+	}
 	return append(append(text, written...), '\n'), nil
 }
 
@@ -62,15 +66,18 @@ func (l line) check() error {
 		return fmt.Errorf("unknown kind %q", l.Kind)
 	case l.Name == "":
 		return errors.New("the name is empty")
-	case l.Phase != "" && !slices.Contains(phases, l.Phase):
+	case l.Gone && (l.Phase != "" || l.Holder != "" || l.ID != "" || l.Set != nil || l.Waits != nil || l.Found || !l.Since.IsZero()):
+		return errors.New("it is gone, and something is said of it")
+	case !l.Gone && !slices.Contains(phases, l.Phase):
 		return fmt.Errorf("unknown phase %q", l.Phase)
 	}
-	return nil
+	_, err := parseRef(l.Holder)
+	return err
 }
 
 // entry is what the line says of its key, nil where that is gone.
 func (l line) entry() (*Entry, error) {
-	if l.Phase == "" {
+	if l.Gone {
 		return nil, nil
 	}
 	holder, err := parseRef(l.Holder)
@@ -92,32 +99,35 @@ func parseRef(text string) (Ref, error) {
 	if !ok || kind == "" || rest == "" {
 		return Ref{}, fmt.Errorf("holder %q: want Kind namespace/name", text)
 	}
+	ref := Ref{Kind: kind, Name: rest}
 	if namespace, name, namespaced := strings.Cut(rest, "/"); namespaced {
-		return Ref{kind, namespace, name}, nil
+		ref = Ref{kind, namespace, name}
 	}
-	return Ref{Kind: kind, Name: rest}, nil
+	if ref.Name == "" || ref.String() != text || strings.ContainsAny(ref.Name+ref.Namespace, " /") {
+		return Ref{}, fmt.Errorf("holder %q: want Kind namespace/name", text)
+	}
+	return ref, nil
 }
 
 // longestLine is the most bytes of one line: a topic's config may be long.
 const longestLine = 1 << 20
 
-// replay carries out the changes that text lists. A line that cannot be read
-// is an error: what is not understood must not be taken for nothing.
+// replay carries out the changes that text lists. A line that is not exactly as
+// appendChange writes it is an error: what is not understood must not be taken
+// for nothing, or for something else.
 func replay(text io.Reader, entries map[Key]Entry) error {
 	lines := bufio.NewScanner(text)
 	lines.Buffer(nil, longestLine)
 	for n := 1; lines.Scan(); n++ {
-		decoder := json.NewDecoder(bytes.NewReader(lines.Bytes()))
-		decoder.DisallowUnknownFields()
 		var l line
-		if err := decoder.Decode(&l); err != nil {
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
-		}
-		if decoder.More() {
-			return fmt.Errorf("line %d: more than one object", n)
 		}
 		if err := l.check(); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
+		}
+		if again, err := json.Marshal(l); err != nil || !bytes.Equal(again, lines.Bytes()) {
+			return fmt.Errorf("line %d: it is not as Weir writes it; Weir would write %s", n, again)
 		}
 		entry, err := l.entry()
 		if err != nil {

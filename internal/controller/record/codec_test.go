@@ -61,19 +61,29 @@ func TestLinesThatCannotBeRead(t *testing.T) {
 	for text, want := range map[string]string{
 		good + "not JSON\n": "line 2: ",
 		good + "\n":         "line 2: ",
-		good + `{"kind":"Topic","name":"b","phase":"Gone"}`:            `line 2: unknown phase "Gone"`,
-		good + `{"kind":"Quota","name":"b","phase":"Held"}`:            `line 2: unknown kind "Quota"`,
-		good + `{"kind":"Topic","name":"","phase":"Held"}`:             "line 2: the name is empty",
-		good + `{"kind":"Topic","name":"b","owner":"x"}`:               `line 2: json: unknown field "owner"`,
-		good + `{"kind":"Topic","name":"b"} {"kind":"Topic"`:           "line 2: more than one object",
-		`{"kind":"Topic","name":"b","phase":"Held","holder":"nobody"}`: `line 1: holder "nobody": want Kind namespace/name`,
+		good + `{"kind":"Topic","name":"b","phase":"Gone"}`:                        `line 2: unknown phase "Gone"`,
+		good + `{"kind":"Quota","name":"b","phase":"Held"}`:                        `line 2: unknown kind "Quota"`,
+		good + `{"kind":"Topic","name":"","phase":"Held"}`:                         "line 2: the name is empty",
+		good + `{"kind":"Topic","name":"b","phase":"Held","owner":"x"}`:            "line 2: it is not as Weir writes it",
+		good + `{"kind":"Topic","name":"b","phase":"Held","phase":"Held"}`:         "line 2: it is not as Weir writes it",
+		good + `{"KIND":"Topic","name":"b","phase":"Held"}`:                        "line 2: it is not as Weir writes it",
+		good + `{"kind":"Topic","name":"b","phase":"Held"}}`:                       "line 2: ",
+		good + `{"kind":"Topic","name":"b","phase":"Held"} {"kind":"Topic"`:        "line 2: ",
+		good + `{"kind":"Topic","name":"a"}`:                                       `line 2: unknown phase ""`,
+		good + `{"kind":"Topic","name":"a","gone":true,"phase":"Held"}`:            "line 2: it is gone, and something is said of it",
+		good + `{"kind":"Topic","name":"b","phase":"Held","holder":"Topic shop/"}`: `line 2: holder "Topic shop/": want Kind namespace/name`,
+		`{"kind":"Topic","name":"b","phase":"Held","holder":"nobody"}`:             `line 1: holder "nobody": want Kind namespace/name`,
 	} {
 		err := replay(strings.NewReader(text), map[Key]Entry{})
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: got %v, want %s…", text, err, want)
 		}
 	}
-	for _, change := range []Change{{Key: Key{"Quota", "a"}}, {Key: Key{Topic, ""}}, {Key{Topic, "a"}, &Entry{Phase: "Gone"}}} {
+	for _, change := range []Change{{Key: Key{"Quota", "a"}}, {Key: Key{Topic, ""}}, {Key{Topic, "a"}, &Entry{Phase: "Gone"}}, {Key{Topic, "a"}, &Entry{}},
+		{Key{Topic, "a"}, &Entry{Phase: Held, Holder: Ref{Kind: "Topic"}}},
+		{Key{Topic, "a"}, &Entry{Phase: Held, Holder: Ref{"Topic", "shop", "a b"}}},
+		{Key{Topic, strings.Repeat("a", longestLine)}, &Entry{Phase: Held}},
+	} {
 		if _, err := appendChange(nil, change); err == nil {
 			t.Errorf("%v can be written", change)
 		}

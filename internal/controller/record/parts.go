@@ -3,12 +3,13 @@ package record
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -22,7 +23,8 @@ const (
 	// The keys of a log's ConfigMap, and of a part's.
 	clusterKey = "cluster" // the Kafka cluster ID, in its own spelling
 	writerKey  = "writer"  // the UID of the kube-system namespace of whoever keeps the record
-	baseKey    = "base"    // "generation parts"
+	keeperKey  = "keeper"  // the process that has read it last: what an earlier one writes meets a conflict
+	baseKey    = "base"    // the parts, one a line: name and digest
 	logKey     = "log"     // the changes since the base, one a line
 	partKey    = "entries" // a part of the base: its lines, compressed and then cut
 
@@ -36,30 +38,44 @@ func logName(clusterID string) string {
 	return namePrefix + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:10]))
 }
 
-// base says which parts make up the base of a record.
-type base struct {
-	generation, parts int
+// part is one ConfigMap of a base. No two are ever of the same name, so that
+// nobody overwrites one that a log names.
+type part struct {
+	name, digest string
 }
 
-func (b base) String() string { return fmt.Sprintf("%d %d", b.generation, b.parts) }
+func newPart(log string, content []byte) part {
+	return part{log + "-" + strings.ToLower(rand.Text()), digestOf(content)}
+}
 
-func parseBase(text string) (base, error) {
-	generation, parts, ok := strings.Cut(text, " ")
-	g, errG := strconv.Atoi(generation)
-	p, errP := strconv.Atoi(parts)
-	if !ok || errG != nil || errP != nil || g < 0 || p < 0 {
-		return base{}, fmt.Errorf("%q is not a generation and a number of parts", text)
+func digestOf(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
+}
+
+// formatParts and parseParts are the parts as a log names them.
+func formatParts(parts []part) string {
+	var text strings.Builder
+	for _, p := range parts {
+		fmt.Fprintf(&text, "%s %s\n", p.name, p.digest)
 	}
-	return base{g, p}, nil
+	return text.String()
 }
 
-// partName is the name of the ConfigMap with one part of a base.
-func partName(log string, generation, part int) string {
-	return fmt.Sprintf("%s-%d-%d", log, generation, part)
+func parseParts(text string) ([]part, error) {
+	var parts []part
+	for one := range strings.Lines(text) {
+		name, digest, ok := strings.Cut(strings.TrimSuffix(one, "\n"), " ")
+		if !ok || name == "" || digest == "" {
+			return nil, fmt.Errorf("%q is not the name of a part and its digest", one)
+		}
+		parts = append(parts, part{name, digest})
+	}
+	return parts, nil
 }
 
-// compressed is the lines of all entries, compressed and cut into parts. There
-// is at least one.
+// compressed is the lines of all entries, compressed and cut into the contents
+// of parts. There is at least one.
 func compressed(entries map[Key]Entry) ([][]byte, error) {
 	text, err := all(entries)
 	if err != nil {
@@ -76,13 +92,13 @@ func compressed(entries map[Key]Entry) ([][]byte, error) {
 	return slices.Collect(slices.Chunk(packed.Bytes(), partLimit)), nil
 }
 
-// unpacked reads the entries of a base from its parts, put together again.
-func unpacked(parts [][]byte) (map[Key]Entry, error) {
+// unpacked reads the entries of a base from its contents, put together again.
+func unpacked(contents [][]byte) (map[Key]Entry, error) {
 	entries := map[Key]Entry{}
-	if len(parts) == 0 {
+	if len(contents) == 0 {
 		return entries, nil
 	}
-	zip, err := gzip.NewReader(bytes.NewReader(slices.Concat(parts...)))
+	zip, err := gzip.NewReader(bytes.NewReader(slices.Concat(contents...)))
 	if err != nil {
 		return nil, err
 	}
