@@ -18,7 +18,7 @@ import (
 func TestSQL(t *testing.T) {
 	t.Parallel()
 	postgres := env.SharedPostgres(t)
-	err := postgres.CreateRole(t.Context(), "relay", "secret") // the role that the pages grant to
+	err := postgres.CreateRole(t.Context(), "relay", "secret")                                            // the role that the pages grant to
 	if exists, ok := errors.AsType[*pgconn.PgError](err); err != nil && (!ok || exists.Code != "42710") { // from a run before
 		t.Fatal(err)
 	}
