@@ -103,6 +103,12 @@ func TestKafkaClusterStaysWhileItIsUsed(t *testing.T) {
 	h.Delete(cluster)
 	h.Pass(cluster)
 	h.Wants(cluster, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonInUse, "Topic "+h.Namespace+"/orders")
+	// A team is not told to delete what belongs to others.
+	late := h.Topic("late")
+	h.Pass(late)
+	h.Wants(late, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonClusterNotReady,
+		`KafkaCluster "`+cluster.Name+`" is being deleted: its owner has to decide; nothing on it is changed any more`)
+	h.Delete(late)
 
 	h.Delete(topic)
 	h.Pass(topic)

@@ -30,6 +30,10 @@ func (c *Clusters) Of(ctx context.Context, namespace, recorded string, ref *v1al
 	}
 	ready := meta.FindStatusCondition(resource.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
+	case !resource.DeletionTimestamp.IsZero():
+		// What it waits for is its owner's to read: it names the resources of all teams.
+		return nil, nil, halt.Wait(v1alpha1.ReasonClusterNotReady,
+			"KafkaCluster %q is being deleted: its owner has to decide; nothing on it is changed any more", resource.Name)
 	case resource.Spec.Suspend:
 		return nil, nil, halt.Wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q is suspended", resource.Name)
 	case ready == nil || resource.Status.ObservedGeneration != resource.Generation:

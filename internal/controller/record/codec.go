@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // line is a change as it is written: one JSON object a line.
@@ -66,6 +67,8 @@ func (l line) check() error {
 		return fmt.Errorf("unknown kind %q", l.Kind)
 	case l.Name == "":
 		return errors.New("the name is empty")
+	case !utf8.ValidString(l.Name + l.Holder + l.ID):
+		return errors.New("it is not UTF-8, and would be read as something else")
 	case l.Gone && (l.Phase != "" || l.Holder != "" || l.ID != "" || l.Set != nil || l.Waits != nil || l.Found || !l.Since.IsZero()):
 		return errors.New("it is gone, and something is said of it")
 	case !l.Gone && !slices.Contains(phases, l.Phase):

@@ -81,6 +81,7 @@ func TestLinesThatCannotBeRead(t *testing.T) {
 	}
 	for _, change := range []Change{{Key: Key{"Quota", "a"}}, {Key: Key{Topic, ""}}, {Key{Topic, "a"}, &Entry{Phase: "Gone"}}, {Key{Topic, "a"}, &Entry{}},
 		{Key{Topic, "a"}, &Entry{Phase: Held, Holder: Ref{Kind: "Topic"}}},
+		{Key{Topic, "a\xff"}, &Entry{Phase: Held}}, {Key{Topic, "a"}, &Entry{Phase: Held, ID: "\xff"}},
 		{Key{Topic, "a"}, &Entry{Phase: Held, Holder: Ref{"Topic", "shop", "a b"}}},
 		{Key{Topic, strings.Repeat("a", longestLine)}, &Entry{Phase: Held}},
 	} {
