@@ -21,6 +21,7 @@ const (
 	ConditionAccessEnforced     = "AccessEnforced"     // Topic
 	ConditionBacklogged         = "Backlogged"         // OutboxRelay
 	ConditionLagging            = "Lagging"            // ConsumerGroup
+	ConditionRetriesStopped     = "RetriesStopped"     // ConsumerGroup; present only while True
 	ConditionDrifted            = "Drifted"            // Topic; present only while True
 	ConditionDeadLettersPresent = "DeadLettersPresent" // DeadLetterPolicy
 	ConditionRetryWorkerReady   = "RetryWorkerReady"   // KafkaCluster, where a group on it has a DeadLetterPolicy

@@ -98,6 +98,7 @@ func (r *Reconciler) reconcile(ctx context.Context, before, group *v1alpha1.Cons
 		}
 	}
 	laneErr := r.lane(ctx, before, group, cluster, connection, topics, policy)
+	setRetries(group, cluster)
 	r.Lag.Set(ctx, cluster.Name, client.ObjectKeyFromObject(group), lagSpec(group, topics))
 	granted, grantErr := r.Grants.Grant(ctx, cluster.Name, connection, before, group, bindings(group, topics))
 	r.Grants.Tell(before, group, granted)

@@ -107,3 +107,15 @@ func keepNumbers(before, group *v1alpha1.ConsumerGroup) {
 		is.Depth = was.Depth
 	}
 }
+
+// setRetries says where the retry worker of the cluster does not work: the team
+// whose failed records stand still may not see the KafkaCluster.
+func setRetries(group *v1alpha1.ConsumerGroup, cluster *v1alpha1.KafkaCluster) {
+	worker := meta.FindStatusCondition(cluster.Status.Conditions, v1alpha1.ConditionRetryWorkerReady)
+	if group.Status.DeadLetters == nil || worker == nil || worker.Status != metav1.ConditionFalse || worker.Reason == v1alpha1.ReasonProgressing {
+		meta.RemoveStatusCondition(&group.Status.Conditions, v1alpha1.ConditionRetriesStopped)
+		return
+	}
+	settle.SetCondition(group, v1alpha1.ConditionRetriesStopped, metav1.ConditionTrue, worker.Reason,
+		"failed records wait: the retry worker of KafkaCluster "+cluster.Name+" does not work, and its owner has to mend that: "+worker.Message)
+}

@@ -176,7 +176,7 @@ func TestRetryWorkerTroubles(t *testing.T) {
 	})
 	topic := h.ReadyTopic("orders")
 	h.Policy("standard")
-	h.ReadyGroup("billing", harness.WithPolicy)
+	group := h.ReadyGroup("billing", harness.WithPolicy)
 	h.Pass(cluster)
 	// The cluster is Ready all the same: topics do not need the worker.
 	h.WantsReady(cluster)
@@ -184,6 +184,10 @@ func TestRetryWorkerTroubles(t *testing.T) {
 		"spec.retryWorker.kafka.credentialsSecretRef: Secret "+h.Operator+"/retry does not exist; create it: kubectl -n "+h.Operator+" create secret generic retry")
 	h.Pass(topic)
 	h.WantsReady(topic)
+	h.Pass(group)
+	h.WantsReady(group)
+	h.Wants(group, v1alpha1.ConditionRetriesStopped, metav1.ConditionTrue, v1alpha1.ReasonSecretNotFound,
+		"failed records wait: the retry worker of KafkaCluster "+cluster.Name+" does not work, and its owner has to mend that: ")
 
 	h.Secret(h.Operator, "retry", "username", "retry", "password", "secret")
 	name := worker.Spec{Name: kafkacluster.RetryWorkerName(cluster.Name), Component: "retry", Image: "weir:test", Followed: true}.ConfigMap().Name

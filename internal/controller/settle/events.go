@@ -33,6 +33,7 @@ type transition struct {
 // troubles are the conditions that are bad news while True.
 var troubles = []string{
 	v1alpha1.ConditionStalled, v1alpha1.ConditionBacklogged, v1alpha1.ConditionLagging, v1alpha1.ConditionDeadLettersPresent,
+	v1alpha1.ConditionRetriesStopped,
 }
 
 // transitions are the events of a pass that changed conditions from before to
