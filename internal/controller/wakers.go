@@ -91,6 +91,20 @@ func clusterOfUser(_ context.Context, obj client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: name}}}
 }
 
+// clusterThatGoes is the KafkaCluster that a resource lived on, where that is
+// being deleted and waits for the last of them.
+func (w wakers) clusterThatGoes(ctx context.Context, obj client.Object) []reconcile.Request {
+	requests := clusterOfUser(ctx, obj)
+	if len(requests) == 0 {
+		return nil
+	}
+	var cluster v1alpha1.KafkaCluster
+	if err := w.client.Get(ctx, requests[0].NamespacedName, &cluster); err != nil || cluster.DeletionTimestamp.IsZero() {
+		return nil
+	}
+	return requests
+}
+
 // clustersOfPolicy are the KafkaClusters of the groups that use a policy.
 func (w wakers) clustersOfPolicy(ctx context.Context, policy client.Object) []reconcile.Request {
 	var groups v1alpha1.ConsumerGroupList

@@ -48,8 +48,8 @@ func (s *Operator) build(mgr manager.Manager, concurrency int) error {
 		"kafkacluster": named("kafkacluster", &v1alpha1.KafkaCluster{}).
 			Owns(&appsv1.Deployment{}).Owns(&corev1.ConfigMap{}).
 			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(clusterOfUser), builder.WithPredicates(laneChanged)).
-			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(clusterOfUser), builder.WithPredicates(gone)).
-			Watches(&v1alpha1.OutboxRelay{}, handler.EnqueueRequestsFromMapFunc(clusterOfUser), builder.WithPredicates(gone)).
+			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(wake.clusterThatGoes), builder.WithPredicates(gone)).
+			Watches(&v1alpha1.OutboxRelay{}, handler.EnqueueRequestsFromMapFunc(wake.clusterThatGoes), builder.WithPredicates(gone)).
 			Watches(&v1alpha1.DeadLetterPolicy{}, handler.EnqueueRequestsFromMapFunc(wake.clustersOfPolicy), builder.WithPredicates(scheduleChanged)).
 			Complete(s.clusterEnds(c)),
 		"topic": named("topic", &v1alpha1.Topic{}).

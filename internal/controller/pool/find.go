@@ -41,14 +41,21 @@ func (c *Clusters) Of(ctx context.Context, namespace, recorded string, ref *v1al
 	case ready.Status != metav1.ConditionTrue:
 		return nil, nil, halt.Wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q is not ready: %s", resource.Name, ready.Message)
 	}
+	cluster, err := c.current(ctx, resource)
+	return resource, cluster, err
+}
+
+// current is the connection to a KafkaCluster. It reads its Secrets only where
+// there is none for the spec of now: the KafkaCluster's own passes notice that a
+// Secret has changed.
+func (c *Clusters) current(ctx context.Context, resource *v1alpha1.KafkaCluster) (*kafka.Cluster, error) {
 	c.mu.Lock()
 	known, ok := c.connections[resource.Name]
 	c.mu.Unlock()
 	if ok && known.version == Version(resource) {
-		return resource, known.cluster, nil
+		return known.cluster, nil
 	}
-	cluster, err := c.Connect(ctx, resource)
-	return resource, cluster, err
+	return c.Connect(ctx, resource)
 }
 
 // Behind is the cluster where a resource that is being deleted has left
@@ -60,7 +67,7 @@ func (c *Clusters) Behind(ctx context.Context, resource *v1alpha1.KafkaCluster) 
 	case guard != "" && guard != resource.Status.ClusterID:
 		return nil, halt.Wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q leads to another cluster than spec.clusterId says", resource.Name)
 	}
-	return c.Connect(ctx, resource)
+	return c.current(ctx, resource)
 }
 
 // Find reads the KafkaCluster that a resource lives on.
