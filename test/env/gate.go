@@ -158,7 +158,7 @@ func (g *Gate) listen(broker string, d *door) error {
 	if !g.open || d.listener != nil {
 		return nil
 	}
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(d.port)))
+	listener, err := store.Listen(d.port)
 	if err != nil {
 		return fmt.Errorf("open the gate to %s: %w", broker, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // Below Linux's range for outgoing connections (32768 and up), so that no
@@ -52,4 +53,19 @@ func reserve(dir string, port int) (release func(), err error) {
 		return nil, errors.Join(err, file.Close())
 	}
 	return func() { _ = file.Close() }, listener.Close()
+}
+
+// listenPatience is how long Listen waits for a port that is about to be free.
+const listenPatience = 5 * time.Second
+
+// Listen listens on a port that Port has given. Where a process was being
+// started while Port looked, or while the last listener was closed, the child
+// holds that listener for a moment longer, until it executes its program.
+func Listen(port int) (net.Listener, error) {
+	for deadline := time.Now().Add(listenPatience); ; time.Sleep(5 * time.Millisecond) {
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(deadline) {
+			return listener, err
+		}
+	}
 }

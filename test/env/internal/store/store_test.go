@@ -97,3 +97,23 @@ func TestTempDirRemovesThoseOfDeadProcesses(t *testing.T) {
 		t.Errorf("the directory of a dead process: got %v, want none", err)
 	}
 }
+
+// A child that is being started holds what its parent listened on for a moment.
+func TestListenWaitsForAPortThatIsAboutToBeFree(t *testing.T) {
+	t.Parallel()
+	port, release, err := Port()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	held, err := Listen(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(50*time.Millisecond, func() { held.Close() })
+	listener, err := Listen(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.Close()
+}
