@@ -1,5 +1,5 @@
 // Command manager is the operator: it makes Kafka, relay workers and alerts
-// follow Weir's resources.
+// follow Weir's resources. `manager record` prints what it owns.
 package main
 
 import (
@@ -82,6 +82,9 @@ func parse(args []string) (settings, error) {
 }
 
 func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "record" {
+		return showRecord(ctx, args[1:], os.Stdout)
+	}
 	s, err := parse(args)
 	if err != nil {
 		return err

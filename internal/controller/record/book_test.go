@@ -335,7 +335,7 @@ func TestUnreadable(t *testing.T) {
 	for key, test := range map[string]struct{ value, want string }{
 		"log":     {"nonsense\n", "line 1: "},
 		"base":    {"one", `"one" is not the name of a part and its digest`},
-		"cluster": {"another", `it is of the Kafka cluster "another", and "kafka" is wanted`},
+		"cluster": {"another", `it is of the Kafka cluster "another", whose record is ConfigMap weir-record-`},
 	} {
 		t.Run(key, func(t *testing.T) {
 			t.Parallel()

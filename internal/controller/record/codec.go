@@ -148,11 +148,8 @@ func replay(text io.Reader, entries map[Key]Entry) error {
 
 // all writes all entries, in an order that is always the same.
 func all(entries map[Key]Entry) ([]byte, error) {
-	keys := slices.SortedFunc(maps.Keys(entries), func(a, b Key) int {
-		return strings.Compare(string(a.Kind)+"\x00"+a.Name, string(b.Kind)+"\x00"+b.Name)
-	})
 	var text []byte
-	for _, key := range keys {
+	for _, key := range sorted(entries) {
 		entry := entries[key]
 		var err error
 		if text, err = appendChange(text, Change{key, &entry}); err != nil {
@@ -160,4 +157,10 @@ func all(entries map[Key]Entry) ([]byte, error) {
 		}
 	}
 	return text, nil
+}
+
+func sorted(entries map[Key]Entry) []Key {
+	return slices.SortedFunc(maps.Keys(entries), func(a, b Key) int {
+		return strings.Compare(string(a.Kind)+"\x00"+a.Name, string(b.Kind)+"\x00"+b.Name)
+	})
 }

@@ -33,14 +33,15 @@ func (b *Book) Load(ctx context.Context) (State, error) {
 	if err != nil {
 		return State{}, fmt.Errorf("reading the record: %w", err)
 	}
-	if err := b.check(log); err != nil {
+	from := b.source(ctx)
+	if err := from.check(log); err != nil {
 		return State{}, err
 	}
 	log.Data[keeperKey] = rand.Text()
 	if err := b.options.Client.Update(ctx, log); err != nil {
 		return State{}, fmt.Errorf("taking the record over: %w", err)
 	}
-	parts, entries, err := b.read(ctx, log)
+	parts, entries, err := from.read(log)
 	if err != nil {
 		return State{}, err
 	}
@@ -50,6 +51,15 @@ func (b *Book) Load(ctx context.Context) (State, error) {
 		state.Elsewhere = writer
 	}
 	return state, b.sweep(ctx)
+}
+
+// source is where the book is read, past every cache.
+func (b *Book) source(ctx context.Context) source {
+	get := func(name string) (*corev1.ConfigMap, error) {
+		found := &corev1.ConfigMap{}
+		return found, b.options.Client.Get(ctx, client.ObjectKey{Namespace: b.options.Namespace, Name: name}, found)
+	}
+	return source{namespace: b.options.Namespace, log: logName(b.options.ClusterID), get: get}
 }
 
 func (b *Book) freshLog() *corev1.ConfigMap {
@@ -67,56 +77,6 @@ func (b *Book) keep(log *corev1.ConfigMap, parts []part, entries map[Key]Entry) 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.entries = entries
-}
-
-func (b *Book) unreadable(name string, err error) error {
-	return fmt.Errorf("ConfigMap %s/%s, which holds what Weir owns, cannot be read: %w; restore it from a backup, or delete ConfigMap %s, so that what is declared counts as made by Weir",
-		b.options.Namespace, name, err, logName(b.options.ClusterID))
-}
-
-// check refuses a log that is not this cluster's, or not whole.
-func (b *Book) check(log *corev1.ConfigMap) error {
-	for _, key := range []string{clusterKey, writerKey, baseKey, logKey} {
-		if _, ok := log.Data[key]; !ok {
-			return b.unreadable(log.Name, fmt.Errorf("it has no key %q", key))
-		}
-	}
-	if id := log.Data[clusterKey]; id != b.options.ClusterID {
-		return b.unreadable(log.Name, fmt.Errorf("it is of the Kafka cluster %q, and %q is wanted", id, b.options.ClusterID))
-	}
-	return nil
-}
-
-// read puts a record together from its log and the parts that the log names.
-func (b *Book) read(ctx context.Context, log *corev1.ConfigMap) ([]part, map[Key]Entry, error) {
-	parts, err := parseParts(log.Data[baseKey])
-	if err != nil {
-		return nil, nil, b.unreadable(log.Name, err)
-	}
-	var contents [][]byte
-	for _, p := range parts {
-		var found corev1.ConfigMap
-		err := b.options.Client.Get(ctx, client.ObjectKey{Namespace: b.options.Namespace, Name: p.name}, &found)
-		if apierrors.IsNotFound(err) {
-			return nil, nil, b.unreadable(p.name, errors.New("it does not exist"))
-		}
-		if err != nil {
-			return nil, nil, fmt.Errorf("reading the record: %w", err)
-		}
-		content := found.BinaryData[partKey]
-		if digestOf(content) != p.digest {
-			return nil, nil, b.unreadable(p.name, errors.New("its content has not the digest that the log names"))
-		}
-		contents = append(contents, content)
-	}
-	entries, err := unpacked(contents)
-	if err != nil {
-		return nil, nil, b.unreadable(parts[0].name, err)
-	}
-	if err := replay(strings.NewReader(log.Data[logKey]), entries); err != nil {
-		return nil, nil, b.unreadable(log.Name, err)
-	}
-	return parts, entries, nil
 }
 
 // sweep deletes parts that the log does not name: a process ended while it
