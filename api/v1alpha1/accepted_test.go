@@ -108,7 +108,7 @@ func TestZeroValuesAreAbsent(t *testing.T) {
 		From:      string(topic.Spec.AllowedConsumers.Namespaces.From),
 		Severity:  group.Spec.Alerts.Severity.Lag,
 		Deletion:  string(topic.Spec.DeletionPolicy),
-		Naming:    string(kafka.Spec.TopicNaming),
+		Naming:    string(kafka.Spec.Naming.Policy),
 		Observed: []int64{
 			relay.Status.ObservedGeneration, policy.Status.ObservedGeneration, group.Status.ObservedGeneration,
 			topic.Status.ObservedGeneration, kafka.Status.ObservedGeneration,
@@ -116,7 +116,7 @@ func TestZeroValuesAreAbsent(t *testing.T) {
 	}
 	want := defaults{
 		Interval: "500ms", Delay: "1s", Retention: "336h0m0s", Table: "public.outbox", From: "Same",
-		Severity: "warning", Deletion: "Retain", Naming: "Namespaced", Observed: []int64{-1, -1, -1, -1, -1},
+		Severity: "warning", Deletion: "Retain", Naming: "Rules", Observed: []int64{-1, -1, -1, -1, -1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults of what the Go client left out (-want +got):\n%s", diff)

@@ -48,3 +48,12 @@ func (d *DeadLetterPolicy) GetObservedGeneration() *int64 { return &d.Status.Obs
 
 // GetStatus returns a pointer to its status.
 func (d *DeadLetterPolicy) GetStatus() any { return &d.Status }
+
+// GetClusterRef returns the reference to the KafkaCluster that a Topic is on.
+func (t *Topic) GetClusterRef() *ClusterReference { return t.Spec.ClusterRef }
+
+// GetClusterRef returns the reference to the KafkaCluster that an OutboxRelay is on.
+func (o *OutboxRelay) GetClusterRef() *ClusterReference { return o.Spec.ClusterRef }
+
+// GetClusterRef returns the reference to the KafkaCluster that a ConsumerGroup is on.
+func (c *ConsumerGroup) GetClusterRef() *ClusterReference { return c.Spec.ClusterRef }

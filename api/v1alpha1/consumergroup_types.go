@@ -45,8 +45,9 @@ type ConsumerGroupSpec struct {
 	// +optional
 	ClusterRef *ClusterReference `json:"clusterRef,omitempty"`
 
-	// GroupID is the group.id that the clients use: "billing". Absent means this
-	// resource's name. Immutable.
+	// GroupID is the group.id that the clients use: "finance.billing". Absent
+	// means "<namespace>.<name>". It must be one that the cluster's naming allows
+	// this namespace. Immutable.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=200
@@ -166,12 +167,11 @@ type ConsumerGroupStatus struct {
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// Cluster is the KafkaCluster that this resource lives on. It stays the same
-	// when another one becomes the default.
+	// Cluster is the KafkaCluster that this resource lives on.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Cluster string `json:"cluster,omitempty"`
-	// GroupID in Kafka, from the time when this resource owns it.
+	// GroupID in Kafka.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	GroupID string `json:"groupId,omitempty"`
@@ -202,13 +202,6 @@ type ConsumerGroupStatus struct {
 	// DeadLetters of the group, where it has a policy.
 	// +optional
 	DeadLetters *DeadLetterStatus `json:"deadLetters,omitempty"`
-	// ManagedBindings are the ACL bindings that Weir has made, and removes when
-	// nothing needs them any more.
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=32768
-	// +kubebuilder:validation:items:MaxLength=1024
-	ManagedBindings []string `json:"managedBindings,omitempty"`
 }
 
 // Lag is how far behind a reader is.

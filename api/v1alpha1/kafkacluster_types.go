@@ -19,16 +19,29 @@ const (
 	SASLScramSHA512 SASLMechanism = "ScramSHA512"
 )
 
-// TopicNaming is a rule for the names of topics.
-// +kubebuilder:validation:Enum=Namespaced;Free
-type TopicNaming string
+// NamingPolicy says how names are given.
+// +kubebuilder:validation:Enum=Rules;Free
+type NamingPolicy string
 
-// The rules.
+// The policies.
 const (
-	// Names default to "<namespace>.<name>" and must begin with "<namespace>.".
-	NamingNamespaced TopicNaming = "Namespaced"
-	// Names default to "<name>"; any name is allowed.
-	NamingFree TopicNaming = "Free"
+	// Names must lie in what the rules allow a namespace.
+	NamingRules NamingPolicy = "Rules"
+	// Any name that is not reserved is allowed.
+	NamingFree NamingPolicy = "Free"
+)
+
+// Adoption says what becomes of ACL bindings that were there before a resource
+// declared them.
+// +kubebuilder:validation:Enum=Keep;Take
+type Adoption string
+
+// The adoptions.
+const (
+	// They stay when no resource declares them any more.
+	AdoptionKeep Adoption = "Keep"
+	// They are Weir's, and go when no resource declares them any more.
+	AdoptionTake Adoption = "Take"
 )
 
 // KafkaCluster says where a Kafka cluster is, how to reach it, and which
@@ -102,13 +115,20 @@ type KafkaClusterSpec struct {
 	// +kubebuilder:default={from: All}
 	Namespaces ClusterNamespaces `json:"namespaces,omitzero"`
 
-	// TopicNaming is Namespaced (a topic's name is "<namespace>.<name>", and a
-	// spec.topicName must begin with "<namespace>.") or Free (the name is
-	// "<name>", and spec.topicName may be any). It applies to Topics that are made
-	// from then on.
+	// Naming says which topics, consumer groups and transactional ids the
+	// resources of a namespace may name. Without a rule that selects it, a
+	// namespace may name what begins with "<namespace>.". A name that a resource
+	// has already stays its own when a rule changes.
 	// +optional
-	// +kubebuilder:default=Namespaced
-	TopicNaming TopicNaming `json:"topicNaming,omitempty"`
+	// +kubebuilder:default={}
+	Naming ClusterNaming `json:"naming,omitzero"`
+
+	// Adoption says what becomes of an ACL binding that was there before a
+	// resource declared it, when no resource declares it any more: Keep leaves it,
+	// Take removes it.
+	// +optional
+	// +kubebuilder:default=Keep
+	Adoption Adoption `json:"adoption,omitempty"`
 
 	// Defaults are for a Topic that is silent, when its topic is created. They are
 	// not enforced afterwards.
@@ -164,6 +184,68 @@ type ClusterNamespaces struct {
 	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'] && (e.operator in ['In', 'NotIn']) == (has(e.values) && size(e.values) > 0))",fieldPath=".matchExpressions",message="each needs an operator, In or NotIn with values, or Exists or DoesNotExist without"
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 }
+
+// ClusterNaming says which namespaces may use which names.
+// +kubebuilder:validation:XValidation:rule="self.policy != 'Free' || !has(self.rules) || size(self.rules) == 0",fieldPath=".rules",message="rules have no meaning with policy: Free, which allows every name"
+type ClusterNaming struct {
+	// Policy is Rules, or Free: every name is allowed that is not reserved, as for
+	// the way in from an estate that has other names.
+	// +optional
+	// +kubebuilder:default=Rules
+	// +kubebuilder:validation:MaxLength=16
+	Policy NamingPolicy `json:"policy,omitempty"`
+	// Rules are added up for a namespace that several of them select. A namespace
+	// that none selects may name ${namespace}.* of every kind.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	Rules []NamingRule `json:"rules,omitempty"`
+}
+
+// NamingRule says what the namespaces that it selects may name. Each entry is a
+// name, or a prefix with one * at its end; ${namespace} stands for the namespace.
+type NamingRule struct {
+	// Namespaces matches the labels of namespaces. Absent or {} matches every
+	// namespace.
+	// +optional
+	Namespaces *NamespaceLabels `json:"namespaces,omitempty"`
+	// Topics: ["${namespace}.*", "legacy-payments"].
+	// +optional
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=atomic
+	Topics []NamePattern `json:"topics,omitempty"`
+	// Groups: ["${namespace}.*", "payments-*"]. The dead letter topics of a group
+	// need no entry of their own.
+	// +optional
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=atomic
+	Groups []NamePattern `json:"groups,omitempty"`
+	// TransactionalIDs: ["payments-*"].
+	// +optional
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=atomic
+	TransactionalIDs []NamePattern `json:"transactionalIds,omitempty"`
+}
+
+// NamespaceLabels choose namespaces.
+type NamespaceLabels struct {
+	// MatchLabels are labels that a namespace has, all of them. Every namespace
+	// has the label kubernetes.io/metadata.name, its name.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=16
+	// +kubebuilder:default={}
+	MatchLabels map[string]LabelValue `json:"matchLabels,omitempty"`
+}
+
+// LabelValue is the value of a label.
+// +kubebuilder:validation:MaxLength=63
+type LabelValue string
+
+// NamePattern is a name, or a prefix with one * at its end.
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=249
+// +kubebuilder:validation:Pattern=`^([^*$]|[$][{]namespace[}])*[*]?$`
+type NamePattern string
 
 // TopicDefaults are what a new topic gets where its Topic is silent.
 type TopicDefaults struct {
@@ -227,8 +309,9 @@ type KafkaClusterStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// Conditions: Ready (the brokers answer, accept the credentials and report the
 	// right cluster ID), RetryWorkerReady (where there is a retry worker: it
-	// moves failed records), and while they are True Reconciling (Weir is at it)
-	// or Stalled (somebody must act).
+	// moves failed records), RemovalHeld and RecordElsewhere (removals wait for
+	// the platform's word), and while they are True Reconciling (Weir is at it) or
+	// Stalled (somebody must act).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -248,17 +331,20 @@ type KafkaClusterStatus struct {
 	Authorizer Authorizer `json:"authorizer,omitempty"`
 	// Topics of this cluster that Topic resources claim.
 	// +optional
+	// +kubebuilder:default=0
 	Topics int32 `json:"topics"`
-	// ACLBindings that Weir has made on this cluster.
+	// ACLBindings in Weir's record of this cluster.
 	// +optional
+	// +kubebuilder:default=0
 	ACLBindings int32 `json:"aclBindings"`
-	// ManagedBindings are the ACL bindings that Weir has made for the retry worker
-	// of this cluster.
+	// PendingRemovals is how many ACL bindings and topics of Weir's nobody
+	// declares any more, and are still to be removed.
 	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=100000
-	// +kubebuilder:validation:items:MaxLength=1024
-	ManagedBindings []string `json:"managedBindings,omitempty"`
+	// +kubebuilder:default=0
+	PendingRemovals int32 `json:"pendingRemovals"`
+	// PendingSince is when the first of them began to wait.
+	// +optional
+	PendingSince *metav1.Time `json:"pendingSince,omitempty"`
 	// RetryWorker is the Deployment of the retry worker, where there is one.
 	// +optional
 	RetryWorker *WorkloadStatus `json:"retryWorker,omitempty"`

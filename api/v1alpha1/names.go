@@ -5,10 +5,21 @@ const (
 	// DefaultClusterAnnotation, set to "true" on one KafkaCluster, makes it
 	// the cluster of every resource without spec.clusterRef.
 	DefaultClusterAnnotation = "weir.dev/is-default-cluster"
-	// ForceDeleteAnnotation, set to "true" on a resource that is being
-	// deleted, lets it go without the clean-up in Kafka.
-	ForceDeleteAnnotation = "weir.dev/force-delete"
-	// Finalizer is held by every resource that owns something in Kafka.
+	// RecordAnnotation, which Weir sets on a KafkaCluster, is the ID of the Kafka
+	// cluster that Weir keeps a record of. With it and without a record, the
+	// record is lost.
+	RecordAnnotation = "weir.dev/record"
+	// ReleaseAnnotation on a KafkaCluster lets removals go that are held; its value
+	// is the digest that the condition RemovalHeld names.
+	ReleaseAnnotation = "weir.dev/release-removals"
+	// TakeRecordAnnotation on a KafkaCluster takes a record over that another
+	// Kubernetes cluster has written; its value is what the condition
+	// RecordElsewhere names.
+	TakeRecordAnnotation = "weir.dev/take-record"
+	// FreeNamesAnnotation on a KafkaCluster lets other namespaces have names whose
+	// resources are gone: names of topics and groups, separated by commas.
+	FreeNamesAnnotation = "weir.dev/free-names"
+	// Finalizer is held by a Topic whose topic is to be deleted with it.
 	Finalizer = "weir.dev/finalizer"
 )
 
@@ -24,6 +35,8 @@ const (
 	ConditionRetriesStopped     = "RetriesStopped"     // ConsumerGroup; present only while True
 	ConditionDrifted            = "Drifted"            // Topic; present only while True
 	ConditionDeadLettersPresent = "DeadLettersPresent" // DeadLetterPolicy
+	ConditionRemovalHeld        = "RemovalHeld"        // KafkaCluster; present only while True
+	ConditionRecordElsewhere    = "RecordElsewhere"    // KafkaCluster; present only while True
 	ConditionRetryWorkerReady   = "RetryWorkerReady"   // KafkaCluster, where a group on it has a DeadLetterPolicy
 )
 
@@ -34,6 +47,8 @@ const (
 	ReasonDeleting         = "Deleting"
 	ReasonProgressing      = "Progressing"
 	ReasonConflict         = "Conflict"
+	ReasonNameRefused      = "NameRefused" // the cluster's naming does not allow it
+	ReasonTopicExists      = "TopicExists" // a dead letter topic is there and is not Weir's
 	ReasonNameConflict     = "NameConflict"
 	ReasonSecretNotFound   = "SecretNotFound"
 	ReasonSecretInvalid    = "SecretInvalid"
@@ -58,6 +73,10 @@ const (
 	ReasonUnreachable       = "Unreachable"
 	ReasonUnauthorized      = "Unauthorized"
 	ReasonClusterIDMismatch = "ClusterIdMismatch"
+	ReasonClusterIDInUse    = "ClusterIdInUse"  // another KafkaCluster acts for the same Kafka
+	ReasonRecordNotStored   = "RecordNotStored" // nothing is done that is not stored first
+	ReasonBrake             = "Brake"           // RemovalHeld=True: many removals that nobody asked for
+	ReasonOtherKubernetes   = "OtherKubernetes" // RecordElsewhere=True
 	ReasonIdentityMissing   = "IdentityMissing" // RetryWorkerReady=False: the worker would have no credentials of its own
 )
 

@@ -278,8 +278,7 @@ type OutboxRelayStatus struct {
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// Cluster is the KafkaCluster that this resource lives on. It stays the same
-	// when another one becomes the default.
+	// Cluster is the KafkaCluster that this resource lives on.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Cluster string `json:"cluster,omitempty"`
@@ -301,13 +300,6 @@ type OutboxRelayStatus struct {
 	// Workload is the worker's Deployment.
 	// +optional
 	Workload *WorkloadStatus `json:"workload,omitempty"`
-	// ManagedBindings are the ACL bindings that Weir has made, and removes when
-	// nothing needs them any more.
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=32768
-	// +kubebuilder:validation:items:MaxLength=1024
-	ManagedBindings []string `json:"managedBindings,omitempty"`
 }
 
 // OutboxRelayList is a list of OutboxRelays.

@@ -27,9 +27,9 @@ type Right string
 
 // The rights.
 const (
-	// WRITE and DESCRIBE on the topic.
+	// WRITE on the topic, which implies DESCRIBE.
 	Produce Right = "Produce"
-	// READ and DESCRIBE on the topic.
+	// READ on the topic, which implies DESCRIBE.
 	Consume Right = "Consume"
 )
 
@@ -44,6 +44,7 @@ const (
 // +kubebuilder:resource:categories=weir,shortName=wt
 // +kubebuilder:validation:XValidation:rule="has(self.spec.topicName) || size(self.metadata.name) <= 185",fieldPath=".spec.topicName",message="set topicName: with a name of more than 185 characters the default, <namespace>.<name>, may not fit Kafka's 249"
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Grants",type=integer,priority=1,JSONPath=`.status.grants`
 // +kubebuilder:printcolumn:name="Topic",type=string,priority=1,JSONPath=`.status.topicName`
 // +kubebuilder:printcolumn:name="Partitions",type=integer,JSONPath=`.status.partitions`
 // +kubebuilder:printcolumn:name="Replicas",type=integer,JSONPath=`.status.replicas`
@@ -79,8 +80,8 @@ type TopicSpec struct {
 	ClusterRef *ClusterReference `json:"clusterRef,omitempty"`
 
 	// TopicName is the topic's name in Kafka: "shop.orders". Absent means
-	// "<namespace>.<name>", or "<name>" where the cluster's topicNaming is Free.
-	// Where it is Namespaced, the name must begin with "<namespace>.". Immutable.
+	// "<namespace>.<name>". It must be one that the cluster's naming allows this
+	// namespace. Immutable.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=249
@@ -124,7 +125,7 @@ type TopicSpec struct {
 	// entry. All entries together may name 256 groups and transactional ids.
 	// +optional
 	// +kubebuilder:validation:MaxItems=128
-	// +kubebuilder:validation:XValidation:rule="self.map(a, (has(a.groups) ? size(a.groups) : 0) + (has(a.transactionalIds) ? size(a.transactionalIds) : 0)).sum() <= 256",message="names more than 256 groups and transactional ids: use prefixes, such as billing-*"
+	// +kubebuilder:validation:XValidation:rule="self.map(a, (has(a.groups) ? size(a.groups) : 0) + (has(a.transactionalIds) ? size(a.transactionalIds) : 0)).sum() <= 256",message="names more than 256 groups and transactional ids: use prefixes, such as shop.billing-*"
 	// +listType=atomic
 	Access []Access `json:"access,omitempty"`
 
@@ -151,15 +152,15 @@ type Access struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^User:.')",message="must be User:<name>, as in Kafka's ACLs"
 	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[^\pC\p{Zl}\p{Zp}]*$')`,message="must be of printable characters"
 	Principal string `json:"principal"`
-	// Allow is Produce (WRITE and DESCRIBE on the topic), Consume (READ and
-	// DESCRIBE on the topic), or both.
+	// Allow is Produce (WRITE on the topic), Consume (READ on the topic), or both.
 	// +required
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=2
 	// +listType=set
 	Allow []Right `json:"allow"`
-	// Groups that a consumer may be a member of (READ): ["billing", "billing-*"].
-	// A trailing * makes a prefix, and a lone * is every group.
+	// Groups that a consumer may be a member of (READ): ["shop.audit"].
+	// A trailing * makes a prefix, and a lone * is every group. They must lie in
+	// what the cluster's naming allows this namespace.
 	// +optional
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
@@ -168,8 +169,9 @@ type Access struct {
 	// +kubebuilder:validation:items:XValidation:rule=`self.matches(r'^[^\pC\p{Zl}\p{Zp}]*$')`,message="must be of printable characters"
 	// +listType=set
 	Groups []string `json:"groups,omitempty"`
-	// TransactionalIDs that a producer may use (WRITE and DESCRIBE): ["ledger-*"].
-	// A trailing * makes a prefix, and a lone * is every transactional id.
+	// TransactionalIDs that a producer may use (WRITE): ["shop.ledger-*"].
+	// A trailing * makes a prefix, and a lone * is every transactional id. They
+	// must lie in what the cluster's naming allows this namespace.
 	// +optional
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
@@ -194,8 +196,7 @@ type TopicStatus struct {
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// Cluster is the KafkaCluster that this resource lives on. It stays the same
-	// when another one becomes the default.
+	// Cluster is the KafkaCluster that this resource lives on.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Cluster string `json:"cluster,omitempty"`
@@ -215,22 +216,9 @@ type TopicStatus struct {
 	// Replicas that the topic's partitions have.
 	// +optional
 	Replicas int32 `json:"replicas,omitempty"`
-	// SetConfig are the configuration values that Weir has set and Kafka has
-	// acknowledged. One that leaves the spec is reset where it still is as Weir
-	// set it.
+	// Grants is the number of ACL bindings that spec.access asks for.
 	// +optional
-	// +kubebuilder:validation:MaxProperties=256
-	SetConfig map[string]ConfigValue `json:"setConfig,omitempty"`
-	// Bindings is the number of ACL bindings that this resource needs.
-	// +optional
-	Bindings int32 `json:"bindings,omitempty"`
-	// ManagedBindings are the ACL bindings that Weir has made, and removes when
-	// nothing needs them any more.
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=32768
-	// +kubebuilder:validation:items:MaxLength=1024
-	ManagedBindings []string `json:"managedBindings,omitempty"`
+	Grants int32 `json:"grants,omitempty"`
 }
 
 // TopicList is a list of Topics.

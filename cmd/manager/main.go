@@ -22,6 +22,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/weir-dev/weir/internal/controller"
+	"github.com/weir-dev/weir/internal/controller/record"
 )
 
 func main() {
@@ -100,6 +101,17 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("asking the API server what it serves: %w", err)
 	}
+	lock, err := newLease(config, s.Namespace)
+	if err != nil {
+		return fmt.Errorf("preparing the leader's lease: %w", err)
+	}
+	s.Leads = lock.leads
+	if !s.leaderElect {
+		s.Leads = func(context.Context) (bool, error) { return true, nil }
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	s.Fatal = end
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: controller.NewScheme(),
 		Cache:  controller.CacheOptions(rules),
@@ -109,11 +121,12 @@ func run(ctx context.Context, args []string) error {
 			FilterProvider: filters.WithAuthenticationAndAuthorization,
 			TLSOpts:        []func(*tls.Config){func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }},
 		},
-		HealthProbeBindAddress:        s.healthListen,
-		LeaderElection:                s.leaderElect,
-		LeaderElectionID:              "weir-manager",
-		LeaderElectionNamespace:       s.Namespace,
-		LeaderElectionReleaseOnCancel: true,
+		HealthProbeBindAddress:              s.healthListen,
+		LeaderElection:                      s.leaderElect,
+		LeaderElectionID:                    leaseName,
+		LeaderElectionNamespace:             s.Namespace,
+		LeaderElectionResourceLockInterface: lock,
+		LeaderElectionReleaseOnCancel:       true,
 	})
 	if err != nil {
 		return err
@@ -132,7 +145,13 @@ func run(ctx context.Context, args []string) error {
 	if err := mgr.AddReadyzCheck("caches", cachesSynced(mgr.GetCache())); err != nil {
 		return err
 	}
-	return mgr.Start(ctx)
+	if err := mgr.Start(ctx); err != nil {
+		return err
+	}
+	if cause := context.Cause(ctx); errors.Is(cause, record.ErrFenced) {
+		return cause
+	}
+	return nil
 }
 
 // cachesSynced holds once the manager sees Weir's resources: one that leads, or

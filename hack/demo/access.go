@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -18,9 +19,10 @@ const walkIn = "walk-in"
 
 // access tries what each user may and may not do, with its own credentials.
 func (d *demo) access(ctx context.Context) error {
-	const grants = "kubectl get topic,outboxrelay,consumergroup -A -o \\\n" +
-		`  jsonpath='{range .items[*]}{.kind} {.metadata.name}{"\n"}{range .status.managedBindings[*]}  {@}{"\n"}{end}{end}'`
-	if err := d.run(ctx, grants); err != nil {
+	if err := d.run(ctx, "kubectl get topic,outboxrelay,consumergroup -A -o wide"); err != nil {
+		return err
+	}
+	if err := d.listACLs(ctx); err != nil {
 		return err
 	}
 	d.say("Each user tries with its own password, over Kafka's own protocol:")
@@ -40,7 +42,7 @@ func (d *demo) access(ctx context.Context) error {
 	if err := d.billing.start(); err != nil {
 		return err
 	}
-	if err := d.may(ctx, "billing may consume it, as the group billing: it has read checkout's order", func(ctx context.Context) error {
+	if err := d.may(ctx, "billing may consume it, as the group finance.billing: it has read checkout's order", func(ctx context.Context) error {
 		return d.billing.compare(map[string]int{walkIn: 1})
 	}); err != nil {
 		return err
@@ -56,13 +58,38 @@ func (d *demo) access(ctx context.Context) error {
 		{"billing is refused as a producer", func(ctx context.Context) error { return d.produce(ctx, billing, attempt()) }, kerr.TopicAuthorizationFailed},
 		{"a stranger is refused as a producer", func(ctx context.Context) error { return d.produce(ctx, stranger, attempt()) }, kerr.TopicAuthorizationFailed},
 		{"a stranger is refused as a consumer", func(ctx context.Context) error { return d.consume(ctx, stranger) }, kerr.TopicAuthorizationFailed},
-		{"a stranger is refused in the group billing", func(ctx context.Context) error {
+		{"a stranger is refused in the group finance.billing", func(ctx context.Context) error {
 			return d.offsets(ctx, stranger)
 		}, kerr.GroupAuthorizationFailed},
 	} {
 		if err := d.refused(ctx, refusal.what, refusal.try, refusal.want); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// listACLs shows the ACL bindings as Kafka has them.
+func (d *demo) listACLs(ctx context.Context) error {
+	client, err := kgo.NewClient(d.parts.kafka.Options(d.parts.kafka.Admin)...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	results, err := kadm.NewClient(client).DescribeACLs(ctx, kadm.NewACLs().AnyResource().Allow().AllowHosts().Operations().ResourcePatternType(kadm.ACLPatternAny))
+	if err != nil {
+		return fmt.Errorf("list the ACLs: %w", err)
+	}
+	d.command("kafka#", "kafka-acls --list")
+	var lines []string
+	for _, result := range results {
+		for _, acl := range result.Described {
+			lines = append(lines, fmt.Sprintf("%-16s %-16s %s %s", acl.Principal, acl.Operation, acl.Type, acl.Name))
+		}
+	}
+	slices.Sort(lines)
+	for _, line := range lines {
+		d.output(line)
 	}
 	return nil
 }
@@ -127,7 +154,7 @@ func (d *demo) consume(ctx context.Context, user env.User) error {
 	}
 }
 
-// offsets reads the commits of the group billing as a user.
+// offsets reads the commits of the group finance.billing as a user.
 func (d *demo) offsets(ctx context.Context, user env.User) error {
 	client, err := kgo.NewClient(d.parts.kafka.Options(user)...)
 	if err != nil {

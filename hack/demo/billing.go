@@ -20,10 +20,10 @@ import (
 // The topics of the story.
 const (
 	ordersTopic  = "shop.orders"
-	billingGroup = "billing"
+	billingGroup = "finance.billing"
 )
 
-// billing is the application that reads orders as the consumer group billing.
+// billing is the application that reads orders as the consumer group finance.billing.
 // It drops deliveries that it had before, by the event's id, and hands what it fails
 // on to Weir: one produce call. Its methods may be called from any goroutine.
 type billing struct {

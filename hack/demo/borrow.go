@@ -10,6 +10,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/weir-dev/weir/internal/controller/estate"
 )
 
 // borrow makes sure that the story disturbs nobody on a cluster that is not its
@@ -57,7 +59,7 @@ func (p *parts) borrow(ctx context.Context) error {
 }
 
 func isStoryTopic(name string) bool {
-	return strings.HasPrefix(name, "shop.") || strings.HasPrefix(name, "billing.")
+	return strings.HasPrefix(name, "shop.") || strings.HasPrefix(name, "finance.")
 }
 
 // storyACLs matches the ACLs of the story's users.
@@ -91,7 +93,8 @@ func (p *parts) giveBack() error {
 	}
 	deleted, err := admin.DeleteTopics(ctx, ours...)
 	errs = append(errs, err, deleted.Error())
-	errs = append(errs, deleteGroups(ctx, admin, billingGroup, "weir-retry-main"))
+	brokers, err := admin.BrokerMetadata(ctx)
+	errs = append(errs, err, deleteGroups(ctx, admin, billingGroup, estate.RetryGroup(brokers.Cluster)))
 	_, err = admin.DeleteACLs(ctx, storyACLs())
 	errs = append(errs, err)
 	for _, name := range userNames {

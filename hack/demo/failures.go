@@ -33,7 +33,7 @@ func (d *demo) failures(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("billing hands a record that it fails on to the topic billing.failed; Weir's worker does the rest:")
+	d.say("billing hands a record that it fails on to the topic finance.billing.failed; Weir's worker does the rest:")
 	if err := d.shop.place(ctx, 1, []order{{customer: gatewayCustomer, payment: gatewayTwice}, {customer: tenderCustomer, payment: unknownTender}}); err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (d *demo) deadLetters(ctx context.Context) error {
 		fetches.EachRecord(func(r *kgo.Record) { letter = r })
 	}
 
-	d.command("kafka#", "kafka-console-consumer --topic billing.dlt --from-beginning --property print.headers=true")
+	d.command("kafka#", "kafka-console-consumer --topic finance.billing.dlt --from-beginning --property print.headers=true")
 	d.output(fmt.Sprintf("key     %s\nvalue   %s\nheaders", letter.Key, letter.Value))
 	for _, h := range letter.Headers {
 		d.output(fmt.Sprintf("  %-24s %s", h.Key, h.Value))

@@ -3,7 +3,6 @@ package controller_test
 import (
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,11 +12,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/harness"
-	"github.com/weir-dev/weir/internal/controller/release"
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/test/env"
 )
@@ -27,7 +24,7 @@ import (
 func TestSharedBindings(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t)
-	h.Cluster()
+	cluster := h.Cluster()
 	group := h.Namespace + ".billing"
 	access := func(topic *v1alpha1.Topic) {
 		topic.Spec.Access = []v1alpha1.Access{{
@@ -37,98 +34,88 @@ func TestSharedBindings(t *testing.T) {
 	shared := kafka.ReadGroup("User:billing", group)
 	stranger := kafka.ReadGroup("User:billing", group+"-*")
 	h.Must(h.Admin().AddBindings(t.Context(), stranger))
+	h.WantsBindings(group+"-", stranger...)
+	h.Running.Estates.Of(cluster.Name).Sweep() // or it is looked at within a minute
 
 	first, second := h.ReadyTopic("first", access), h.ReadyTopic("second", access)
 	h.WantsBindings(group, shared...)
-	for _, topic := range []*v1alpha1.Topic{first, second} {
-		if !slices.Contains(topic.Status.ManagedBindings, shared[0].String()) || slices.Contains(topic.Status.ManagedBindings, stranger[0].String()) {
-			t.Errorf("Topic %s answers for %v", topic.Name, topic.Status.ManagedBindings)
-		}
-	}
 	h.Update(first, func() { first.Spec.Access = nil })
-	h.Pass(first)
-	h.WantsReady(first)
+	h.PassUntilReady(first)
+	h.WantsBindings(first.Status.TopicName)
 	h.WantsBindings(group, shared...)
 	h.Restart()
+	h.PassUntilReady(first)
+	h.PassUntilReady(second)
 	h.Delete(second)
 	h.WantsGone(second)
 	h.WantsBindings(group)
 	h.WantsBindings(group+"-", stranger...)
 }
 
-// Both owners of a binding are deleted at once, and the operator is restarted
-// in between.
-func TestSharedBindingsOfTheDeleted(t *testing.T) {
+// What was asked for before a crash is done after it, though nobody is left who
+// could ask again.
+func TestRemovalsOutliveACrash(t *testing.T) {
 	t.Parallel()
-	h := harness.New(t)
-	h.Cluster()
-	group := h.Namespace + ".billing"
-	access := func(topic *v1alpha1.Topic) {
-		topic.Spec.Access = []v1alpha1.Access{{Principal: "User:billing", Allow: []v1alpha1.Right{v1alpha1.Consume}, Groups: []string{group}}}
-	}
-	first, second := h.ReadyTopic("first", access), h.ReadyTopic("second", access)
-	h.Delete(first)
-	h.Delete(second)
+	h := harness.NewOn(t, env.SharedFake(t))
+	cluster := h.Cluster()
+	topic := h.ReadyTopic("orders", harness.WithAccess)
+	name := topic.Status.TopicName
+	fault := h.Kafka.Fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.DeleteACLs}, Resource: name, Err: kerr.UnknownServerError, Count: -1})
+	h.Delete(topic)
+	h.WantsGone(topic)
+	h.Await(func() string {
+		h.Pass(cluster)
+		if cluster.Status.PendingRemovals == 0 || cluster.Status.PendingSince == nil {
+			return "nothing is to be removed"
+		}
+		return ""
+	})
 	h.Restart()
-	h.WantsGone(first)
-	h.Restart()
-	h.WantsGone(second)
-	h.WantsBindings(group)
+	fault.Remove()
+	h.WantsBindings(name)
+	h.Await(func() string {
+		h.Pass(cluster)
+		if cluster.Status.PendingRemovals != 0 || cluster.Status.PendingSince != nil {
+			return "something is still to be removed"
+		}
+		return ""
+	})
 }
 
-// Wherever a pass ends between record, apply and settle, and whether or not
-// the operator survives, nothing that Weir has made is lost track of.
-func TestCrashBetweenRecordAndSettle(t *testing.T) {
+// Wherever a pass ends, and whether or not the operator survives, nothing that
+// Weir has made is lost track of.
+func TestCrashInAPass(t *testing.T) {
 	t.Parallel()
-	crashed := errors.New("crashed")
-	statusWrite := func(n int) func(*harness.Harness) func() {
-		return func(h *harness.Harness) func() {
-			seen := 0
+	for name, breakIt := range map[string]func(*harness.Harness) (restore func()){
+		"status is not written": func(h *harness.Harness) func() {
 			return h.API.Breaking(func(request *http.Request) error {
 				if strings.HasSuffix(request.URL.Path, "/status") {
-					if seen++; seen == n {
-						return crashed
-					}
+					return errors.New("crashed")
 				}
 				return nil
 			})
-		}
-	}
-	refusing := func(keys ...kmsg.Key) func(*harness.Harness) func() {
-		return func(h *harness.Harness) func() {
-			return h.Kafka.Fake.Fault(kfake.Fault{Keys: keys, Resource: h.Namespace + ".orders", Err: kerr.UnknownServerError, Count: -1}).Remove
-		}
-	}
-	for name, crash := range map[string]struct {
-		on      func(testing.TB) *env.Kafka
-		breakIt func(*harness.Harness) (restore func())
-	}{
-		"before the topic is recorded":       {env.SharedKafka, statusWrite(1)},
-		"before the bindings are recorded":   {env.SharedKafka, statusWrite(2)},
-		"after everything, before settling":  {env.SharedKafka, statusWrite(3)},
-		"while the bindings are being added": {env.SharedFake, refusing(kmsg.CreateACLs)},
+		},
+		"bindings are not added": func(h *harness.Harness) func() {
+			return h.Kafka.Fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.CreateACLs}, Resource: h.Namespace + ".orders", Err: kerr.UnknownServerError, Count: -1}).Remove
+		},
 	} {
 		for survival, restart := range map[string]bool{"it restarts": true, "it goes on": false} {
 			t.Run(name+", "+survival, func(t *testing.T) {
 				t.Parallel()
-				h := harness.NewOn(t, crash.on(t))
+				h := harness.NewOn(t, env.SharedFake(t))
 				h.Cluster()
 				topic := h.Topic("orders", harness.WithAccess, harness.DeleteData)
 				name := h.Namespace + ".orders"
-				restore := crash.breakIt(h)
-				h.Sync(topic)
-				if result, err := h.Running.Topic.Reconcile(t.Context(), topic.DeepCopy()); err == nil {
-					t.Fatalf("the pass did not fail: %v", result)
+				restore := breakIt(h)
+				if _, err := h.Running.Topic.Reconcile(t.Context(), harness.RequestOf(topic)); err == nil {
+					t.Fatal("the pass did not fail")
 				}
 				restore()
 				if restart {
 					h.Restart()
 				}
-				// What is there now is known now: the resource is deleted at once.
 				h.Delete(topic)
-				if !h.Gone(topic) {
-					h.WantsGone(topic)
-				}
+				h.WantsGone(topic)
 				h.WantsBindings(name)
 				h.Await(func() string {
 					if found, err := h.Admin().ObserveTopic(t.Context(), name); err != nil || found.Exists {
@@ -141,32 +128,7 @@ func TestCrashBetweenRecordAndSettle(t *testing.T) {
 	}
 }
 
-// Removing fails: the bindings stay recorded until they are gone.
-func TestCrashWhileRevoking(t *testing.T) {
-	t.Parallel()
-	h := harness.NewOn(t, env.SharedFake(t))
-	h.Cluster()
-	topic := h.ReadyTopic("orders", harness.WithAccess)
-	name := topic.Status.TopicName
-	fault := h.Kafka.Fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.DeleteACLs}, Resource: name, Err: kerr.UnknownServerError, Count: -1})
-	h.Update(topic, func() { topic.Spec.Access = nil })
-	h.Pass(topic)
-	h.Wants(topic, v1alpha1.ConditionReconciling, "True", kafka.KafkaError, "remove ACL binding User:checkout * ")
-	h.Restart()
-	h.Delete(topic)
-	h.Pass(topic)
-	if h.Gone(topic) {
-		t.Fatal("the Topic went without its bindings")
-	}
-	fault.Remove()
-	h.WantsGone(topic)
-	h.WantsBindings(name)
-}
-
-// unordered compares lists as sets.
-var unordered = cmp.Options{cmpopts.EquateEmpty(), cmpopts.SortSlices(strings.Compare)}
-
-func TestSweepWakesWhatDiffers(t *testing.T) {
+func TestSweep(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t)
 	cluster := h.Cluster()
@@ -176,8 +138,7 @@ func TestSweepWakesWhatDiffers(t *testing.T) {
 	h.Update(suspended, func() { suspended.Spec.Suspend = true })
 	h.Pass(suspended)
 	h.ReadyTopic("orders")
-	group := h.Group("billing")
-	h.PassUntilReady(group)
+	group := h.ReadyGroup("billing")
 	h.Events.Take()
 	wantsDrift(h, cluster)
 
@@ -189,71 +150,57 @@ func TestSweepWakesWhatDiffers(t *testing.T) {
 	// Keys that nobody declares, and bindings of others, are not drift.
 	h.Must(admin.ApplyTopic(t.Context(), same.Status.TopicName, []kafka.Change{{Kind: kafka.SetConfig, Key: "max.message.bytes", Value: "2000"}}))
 	h.Must(admin.AddBindings(t.Context(), kafka.Consume("User:stranger", same.Status.TopicName)))
-	lost := kafka.Produce("User:checkout", stripped.Status.TopicName)[:1]
-	h.Must(admin.RemoveBindings(t.Context(), append(lost, kafka.ReadGroup("User:billing", group.Status.GroupID)...)))
-	wantsDrift(h, cluster, "ConsumerGroup/billing", "Topic/changed", "Topic/stripped")
-
-	for _, obj := range []client.Object{changed, stripped, group} {
-		h.PassUntilReady(obj)
-	}
-	h.WantsEvents(
-		"Topic/changed DriftCorrected Apply: somebody else changed topic "+changed.Status.TopicName+"; put right: config retention.ms: 1000 -> 3600000",
-		"Topic/stripped DriftCorrected Grant: somebody else removed an ACL binding; put right: "+lost[0].String(),
-		"ConsumerGroup/billing DriftCorrected Grant: somebody else removed an ACL binding; put right: "+kafka.ReadGroup("User:billing", group.Status.GroupID)[0].String(),
-	)
+	wantsDrift(h, cluster, "changed")
+	h.PassUntilReady(changed)
+	h.WantsEvents("Topic/changed DriftCorrected Apply: somebody else changed topic " + changed.Status.TopicName + "; put right: config retention.ms: 1000 -> 3600000")
 	h.WantsTopic(kafka.Topic{Partitions: changed.Status.Partitions, Config: map[string]string{"retention.ms": "3600000"}}, changed)
-	h.WantsBindings(stripped.Status.TopicName, kafka.Produce("User:checkout", stripped.Status.TopicName)...)
-	wantsDrift(h, cluster)
 
-	// A stranger's binding that we use and do not own is missed all the same.
-	stranger := kafka.Produce("User:shop", same.Status.TopicName)
-	h.Must(admin.AddBindings(t.Context(), stranger))
-	h.Update(same, func() { same.Spec.Access[0].Principal = "User:shop" })
-	h.Pass(same)
-	h.Must(admin.RemoveBindings(t.Context(), stranger))
-	wantsDrift(h, cluster, "Topic/same")
-	h.Pass(same)
+	lost := append(kafka.Produce("User:checkout", stripped.Status.TopicName), kafka.ReadGroup("User:billing", group.Status.GroupID)...)
+	h.Must(admin.RemoveBindings(t.Context(), lost))
+	h.WantsBindings(stripped.Status.TopicName)
+	var events []string
+	h.Await(func() string {
+		h.Running.Estates.Of(cluster.Name).Sweep()
+		events = append(events, h.Events.Take()...)
+		return cmp.Diff([]string{
+			"ConsumerGroup/billing DriftCorrected Grant: somebody else removed an ACL binding; put right: " + lost[1].String(),
+			"Topic/stripped DriftCorrected Grant: somebody else removed an ACL binding; put right: " + lost[0].String(),
+		}, events, unordered)
+	})
+	h.WantsBindings(stripped.Status.TopicName, lost[0])
+	h.WantsBindings(group.Status.GroupID, lost[1])
 	wantsDrift(h, cluster)
 }
 
-// wantsDrift compares what a sweep wakes, once the brokers show it.
+// unordered compares lists as sets.
+var unordered = cmp.Options{cmpopts.EquateEmpty(), cmpopts.SortSlices(strings.Compare)}
+
+// wantsDrift compares which Topics a sweep wakes, once the brokers show it.
 func wantsDrift(h *harness.Harness, cluster *v1alpha1.KafkaCluster, want ...string) {
 	h.Helper()
-	connection, err := h.Running.Clusters.Connect(h.Context(), cluster)
-	h.Must(err)
+	h.Sync(cluster)
 	h.Await(func() string {
-		drifted, err := h.Running.Sweeper.DriftedOn(h.Context(), cluster, connection)
+		woken, err := h.Running.Sweeper.WokenBy(h.Context(), cluster)
 		if err != nil {
 			return err.Error()
 		}
 		got := []string{}
-		for _, obj := range drifted {
-			kind, name, _ := strings.Cut(release.Describe(h.Live, obj), " ")
-			got = append(got, kind+"/"+strings.TrimPrefix(name, h.Namespace+"/"))
+		for _, ref := range woken {
+			got = append(got, ref.Name)
 		}
 		return cmp.Diff(want, got, unordered)
 	})
 }
 
-// The sweep tells reconcilers by their channels, and comes back.
-func TestSweepWakes(t *testing.T) {
+func TestSweepComesBack(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t)
 	cluster := h.Cluster()
-	topic := h.ReadyTopic("orders")
-	h.DropTopic(topic.Status.TopicName)
-	woken := make(chan string, 1)
-	go func() { woken <- (<-h.Running.Sweeper.WokenTopics()).Object.Name }()
-	result, err := h.Running.Sweeper.Reconcile(t.Context(), cluster)
-	if err != nil || result.RequeueAfter != time.Minute {
-		t.Errorf("the sweep returned %v, %v", result, err)
-	}
-	if name := <-woken; name != "orders" {
-		t.Errorf("the sweep woke %q", name)
-	}
-	h.Update(cluster, func() { cluster.Spec.Suspend = true })
-	h.Pass(cluster)
-	if result, err := h.Running.Sweeper.Reconcile(t.Context(), cluster); err != nil || result.RequeueAfter != time.Minute {
-		t.Errorf("the sweep of a suspended cluster returned %v, %v", result, err)
+	for _, suspend := range []bool{false, true} {
+		h.Update(cluster, func() { cluster.Spec.Suspend = suspend })
+		h.Pass(cluster)
+		if result, err := h.Running.Sweeper.Reconcile(t.Context(), cluster); err != nil || result.RequeueAfter != time.Minute {
+			t.Errorf("the sweep of a cluster returned %v, %v; suspended: %v", result, err, suspend)
+		}
 	}
 }

@@ -12,22 +12,33 @@ import (
 func TestTopicHolderStays(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t)
-	h.Cluster(func(c *v1alpha1.KafkaCluster) { c.Spec.TopicNaming = v1alpha1.NamingFree })
+	h.Cluster()
 	name := func(topic *v1alpha1.Topic) { topic.Spec.TopicName = h.Namespace + ".contested" }
-	// The older one is suspended from the beginning, and so claims without holding.
-	older := h.Topic("a", name, func(topic *v1alpha1.Topic) { topic.Spec.Suspend = true })
-	younger := h.Topic("b", name)
-	h.Pass(younger)
-	h.WantsStalled(younger, v1alpha1.ReasonConflict, "belongs to Topic "+h.Namespace+"/a, which claimed it first")
-	h.Delete(older)
-	h.WantsGone(older)
-	h.PassUntilReady(younger)
+	holder := h.ReadyTopic("b", name)
+	later := h.Topic("a", name, harness.DeleteData)
+	h.Pass(later)
+	h.WantsStalled(later, v1alpha1.ReasonConflict, "belongs to Topic "+h.Namespace+"/b; nothing is touched: use another name, or delete the other resource")
+	h.Restart()
+	h.PassUntilReady(holder)
+	h.Delete(later)
+	h.WantsGone(later)
+	h.WantsTopic(kafka.Topic{Partitions: holder.Status.Partitions, Config: map[string]string{}}, holder)
+}
 
-	third := h.Topic("a", name)
-	h.Pass(third)
-	h.WantsStalled(third, v1alpha1.ReasonConflict, "belongs to Topic "+h.Namespace+"/b, which claimed it first")
-	h.Pass(younger)
-	h.WantsReady(younger)
+// Whatever somebody writes into status, Kafka does not follow it.
+func TestForgedStatusIsNoAuthority(t *testing.T) {
+	t.Parallel()
+	h := harness.New(t)
+	h.Cluster()
+	winner := h.ReadyTopic("a")
+	loser := h.Topic("b", harness.DeleteData)
+	h.PassUntilReady(loser)
+	h.Must(h.Live.Get(t.Context(), harness.KeyOf(loser), loser))
+	loser.Status.TopicName, loser.Status.TopicID, loser.Status.Cluster = winner.Status.TopicName, winner.Status.TopicID, "another"
+	h.Must(h.Live.Status().Update(t.Context(), loser))
+	h.Delete(loser)
+	h.WantsGone(loser)
+	h.WantsTopic(kafka.Topic{Partitions: winner.Status.Partitions, Config: map[string]string{}}, winner)
 }
 
 func TestGroupOwner(t *testing.T) {
@@ -36,11 +47,10 @@ func TestGroupOwner(t *testing.T) {
 	h.Cluster()
 	h.ReadyTopic("orders")
 	id := func(group *v1alpha1.ConsumerGroup) { group.Spec.GroupID = h.Namespace + ".contested" }
-	first := h.Group("a", id)
+	first := h.ReadyGroup("a", id)
 	second := h.Group("b", id)
 	h.Pass(second)
-	h.WantsStalled(second, v1alpha1.ReasonConflict, "belongs to ConsumerGroup "+h.Namespace+"/a, which claimed it first; nothing is touched")
-	h.PassUntilReady(first)
+	h.WantsStalled(second, v1alpha1.ReasonConflict, "belongs to ConsumerGroup "+h.Namespace+"/a; nothing is touched")
 	h.WantsBindings(first.Status.GroupID, kafka.ReadGroup("User:a", first.Status.GroupID)...)
 
 	h.Delete(first)
@@ -59,44 +69,24 @@ func TestLaneAndTopicClaimEachOther(t *testing.T) {
 	h.ReadyTopic("orders")
 	payments := h.ReadyTopic("payments.retry", harness.DeleteData)
 	h.Policy("standard")
-	withPolicy := func(group *v1alpha1.ConsumerGroup) {
-		group.Spec.DeadLetterPolicyRef = &v1alpha1.LocalReference{Name: "standard"}
-	}
 
-	thief := h.Group("payments", withPolicy)
+	thief := h.Group("payments", harness.WithPolicy)
 	h.Pass(thief)
-	h.WantsStalled(thief, v1alpha1.ReasonConflict,
-		`topic "`+payments.Status.TopicName+`", which the dead letter policy needs, belongs to Topic `+h.Namespace+`/payments.retry; give this ConsumerGroup another spec.groupId`)
+	h.WantsStalled(thief, v1alpha1.ReasonConflict, `topic "`+payments.Status.TopicName+`" on KafkaCluster "`+h.Namespace+`" belongs to Topic `+h.Namespace+"/payments.retry")
 	h.WantsBindings(payments.Status.TopicName)
 
-	billing := h.Group("billing", withPolicy)
-	h.PassUntilReady(billing)
+	billing := h.ReadyGroup("billing", harness.WithPolicy)
 	for _, name := range []string{"billing.dlt", "billing.wait.1"} {
 		topic := h.Topic(name, harness.DeleteData)
 		h.Pass(topic)
-		h.WantsStalled(topic, v1alpha1.ReasonConflict,
-			`topic "`+h.Namespace+"."+name+`" on KafkaCluster "`+h.Namespace+`" is a dead letter topic of ConsumerGroup `+h.Namespace+`/billing`)
+		h.WantsStalled(topic, v1alpha1.ReasonConflict, "belongs to ConsumerGroup "+h.Namespace+"/"+billing.Name)
 		h.Delete(topic)
 		h.WantsGone(topic)
 	}
-}
 
-// Two that came to hold a name at once, before the cache showed one to the
-// other: the older one has it, and deleting the other deletes nothing.
-func TestLoserOfARaceDeletesNothing(t *testing.T) {
-	t.Parallel()
-	h := harness.New(t)
-	h.Cluster(func(c *v1alpha1.KafkaCluster) { c.Spec.TopicNaming = v1alpha1.NamingFree })
-	name := func(topic *v1alpha1.Topic) { topic.Spec.TopicName = h.Namespace + ".contested" }
-	winner := h.ReadyTopic("a", name)
-	loser := h.Topic("b", name, harness.DeleteData, func(topic *v1alpha1.Topic) { topic.Finalizers = []string{v1alpha1.Finalizer} })
-	loser.Status.Cluster, loser.Status.TopicName = winner.Status.Cluster, winner.Status.TopicName
-	h.Must(h.Live.Status().Update(t.Context(), loser))
-	h.Pass(loser)
-	h.WantsStalled(loser, v1alpha1.ReasonConflict, "belongs to Topic "+h.Namespace+"/a, which claimed it first")
-	h.Pass(winner)
-	h.WantsReady(winner)
-	h.Delete(loser)
-	h.WantsGone(loser)
-	h.WantsTopic(kafka.Topic{Partitions: winner.Status.Partitions, Config: map[string]string{}}, winner)
+	// What is there already, and is nobody's in the record, is a stranger's.
+	h.MakeTopic(h.Namespace+".audit.dlt", 1, map[string]string{"retention.ms": "-1"})
+	audit := h.Group("audit", harness.WithPolicy)
+	h.Pass(audit)
+	h.WantsStalled(audit, v1alpha1.ReasonTopicExists, `topic "`+h.Namespace+`.audit.dlt", which the dead letter policy needs, is there and is not Weir's`)
 }

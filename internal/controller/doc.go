@@ -4,19 +4,20 @@
 //
 //	controller
 //	kafkacluster  topic  outboxrelay  consumergroup  deadletterpolicy
-//	ledger  worker  release
-//	claims  pool  child  lagging  ensure
+//	estate
+//	grants  worker  release
+//	record  names  policy  pool  child  lagging  ensure
 //	settle
 //	halt
 //
 // Every pass of a reconciler has one shape:
 //
 //	resource ─▶ want ─┐
-//	                  ├─ plan ─▶ record ─▶ apply ─▶ settle: conditions, one status patch, Result
+//	                  ├─ plan ─▶ apply ─▶ settle: conditions, one status patch, Result
 //	Kafka ───▶ have ──┘
 //
 // It returns an error that says how it ended (package halt), and package settle
-// alone turns that into conditions. What Weir is about to create in Kafka is
-// recorded in status first, so that a crash between the two can never leave
-// something of Weir's that it does not know of. docs/architecture.md tells more.
+// alone turns that into conditions. Status is a report, never authority: what Weir
+// owns is in its record, which package estate opens for each Kafka cluster.
+// docs/architecture.md tells more.
 package controller

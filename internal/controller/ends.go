@@ -9,24 +9,23 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-
-	"github.com/weir-dev/weir/api/v1alpha1"
 )
 
 // ends is the reconciler of a kind that also learns of the end of its objects:
-// however one goes, also by force or with its finalizer taken off by hand, what
-// is kept in memory for it goes too. Safe for concurrent use.
+// however one goes, also by force, what is kept in memory for it goes too, and
+// what it declared is taken back. Safe for concurrent use.
 type ends[T client.Object] struct {
 	client client.Client
 	inner  reconcile.ObjectReconciler[T]
 	empty  func() T
-	// brief is what forget needs of an object: its name, its UID, its cluster.
-	brief func(T) T
-	// forget drops what is kept for an object that is gone.
-	forget func(T)
+	// forget drops what is kept for an object that is gone: its name and its UID.
+	forget func(client.Object)
+	// gone takes back what an object declared. Seen says that this process saw it
+	// before.
+	gone func(ctx context.Context, name types.NamespacedName, seen bool) error
 
 	mu    sync.Mutex
-	known map[types.NamespacedName]T
+	known map[types.NamespacedName]types.UID
 }
 
 // Reconcile makes one pass over an object, or forgets it.
@@ -34,89 +33,39 @@ func (e *ends[T]) Reconcile(ctx context.Context, request reconcile.Request) (rec
 	obj := e.empty()
 	err := e.client.Get(ctx, request.NamespacedName, obj)
 	if apierrors.IsNotFound(err) {
-		e.end(request.NamespacedName)
-		return reconcile.Result{}, nil
+		return reconcile.Result{}, e.end(ctx, request.NamespacedName)
 	}
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	e.note(request.NamespacedName, obj)
+	e.mu.Lock()
+	was := e.known[request.NamespacedName]
+	e.known[request.NamespacedName] = obj.GetUID()
+	e.mu.Unlock()
+	if was != "" && was != obj.GetUID() {
+		e.forget(remains(request.NamespacedName, was))
+	}
 	return e.inner.Reconcile(ctx, obj)
 }
 
-// note remembers an object; another one of that name is gone.
-func (e *ends[T]) note(key types.NamespacedName, obj T) {
-	brief := e.brief(obj)
+func (e *ends[T]) end(ctx context.Context, name types.NamespacedName) error {
 	e.mu.Lock()
-	was, had := e.known[key]
-	e.known[key] = brief
+	was := e.known[name]
 	e.mu.Unlock()
-	if had && was.GetUID() != obj.GetUID() {
-		e.forget(was)
+	if err := e.gone(ctx, name, was != ""); err != nil {
+		return err // it is tried again
 	}
-}
-
-func (e *ends[T]) end(key types.NamespacedName) {
+	if was != "" {
+		e.forget(remains(name, was))
+	}
 	e.mu.Lock()
-	was, had := e.known[key]
-	delete(e.known, key)
-	e.mu.Unlock()
-	if had {
-		e.forget(was)
+	defer e.mu.Unlock()
+	if e.known[name] == was {
+		delete(e.known, name)
 	}
+	return nil
 }
 
-// nameOf is the name and the UID of an object.
-func nameOf(obj client.Object) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Namespace: obj.GetNamespace(), Name: obj.GetName(), UID: obj.GetUID()}
-}
-
-func (s *Operator) clusterEnds(c client.Client) reconcile.Reconciler {
-	return &ends[*v1alpha1.KafkaCluster]{
-		client: c, inner: s.Cluster, known: map[types.NamespacedName]*v1alpha1.KafkaCluster{},
-		empty: func() *v1alpha1.KafkaCluster { return &v1alpha1.KafkaCluster{} },
-		brief: func(obj *v1alpha1.KafkaCluster) *v1alpha1.KafkaCluster {
-			return &v1alpha1.KafkaCluster{ObjectMeta: nameOf(obj)}
-		},
-		forget: func(obj *v1alpha1.KafkaCluster) {
-			s.Cluster.Forget(obj)
-			s.Collectors.End(obj.Name)
-		},
-	}
-}
-
-func (s *Operator) topicEnds(c client.Client) reconcile.Reconciler {
-	return &ends[*v1alpha1.Topic]{
-		client: c, inner: s.Topic, known: map[types.NamespacedName]*v1alpha1.Topic{}, forget: s.Topic.Forget,
-		empty: func() *v1alpha1.Topic { return &v1alpha1.Topic{} },
-		brief: func(obj *v1alpha1.Topic) *v1alpha1.Topic {
-			brief := &v1alpha1.Topic{ObjectMeta: nameOf(obj)}
-			brief.Status.Cluster = obj.Status.Cluster
-			return brief
-		},
-	}
-}
-
-func (s *Operator) relayEnds(c client.Client) reconcile.Reconciler {
-	return &ends[*v1alpha1.OutboxRelay]{
-		client: c, inner: s.Relay, known: map[types.NamespacedName]*v1alpha1.OutboxRelay{}, forget: s.Relay.Forget,
-		empty: func() *v1alpha1.OutboxRelay { return &v1alpha1.OutboxRelay{} },
-		brief: func(obj *v1alpha1.OutboxRelay) *v1alpha1.OutboxRelay {
-			brief := &v1alpha1.OutboxRelay{ObjectMeta: nameOf(obj)}
-			brief.Status.Cluster = obj.Status.Cluster
-			return brief
-		},
-	}
-}
-
-func (s *Operator) groupEnds(c client.Client) reconcile.Reconciler {
-	return &ends[*v1alpha1.ConsumerGroup]{
-		client: c, inner: s.Group, known: map[types.NamespacedName]*v1alpha1.ConsumerGroup{}, forget: s.Group.Forget,
-		empty: func() *v1alpha1.ConsumerGroup { return &v1alpha1.ConsumerGroup{} },
-		brief: func(obj *v1alpha1.ConsumerGroup) *v1alpha1.ConsumerGroup {
-			brief := &v1alpha1.ConsumerGroup{ObjectMeta: nameOf(obj)}
-			brief.Status.Cluster = obj.Status.Cluster
-			return brief
-		},
-	}
+func remains(name types.NamespacedName, uid types.UID) client.Object {
+	return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: name.Namespace, Name: name.Name, UID: uid}}
 }

@@ -17,7 +17,7 @@ import (
 type memory map[types.UID]string
 
 func (m memory) Reconcile(_ context.Context, topic *v1alpha1.Topic) (reconcile.Result, error) {
-	m[topic.UID] = topic.Status.Cluster
+	m[topic.UID] = topic.Name
 	return reconcile.Result{}, nil
 }
 
@@ -29,14 +29,19 @@ func TestNothingIsKeptOfWhatIsGone(t *testing.T) {
 	c := fake.NewClientBuilder().WithScheme(NewScheme()).Build()
 	kept := memory{}
 	e := &ends[*v1alpha1.Topic]{
-		client: c, inner: kept, known: map[types.NamespacedName]*v1alpha1.Topic{},
+		client: c, inner: kept, known: map[types.NamespacedName]types.UID{},
 		empty: func() *v1alpha1.Topic { return &v1alpha1.Topic{} },
-		brief: func(obj *v1alpha1.Topic) *v1alpha1.Topic { return &v1alpha1.Topic{ObjectMeta: nameOf(obj)} },
-		forget: func(obj *v1alpha1.Topic) {
-			if _, had := kept[obj.UID]; !had {
-				t.Errorf("%s is forgotten and was not known", obj.UID)
+		forget: func(obj client.Object) {
+			if _, had := kept[obj.GetUID()]; !had {
+				t.Errorf("%s is forgotten and was not known", obj.GetUID())
 			}
-			delete(kept, obj.UID)
+			delete(kept, obj.GetUID())
+		},
+		gone: func(_ context.Context, name types.NamespacedName, seen bool) error {
+			if !seen {
+				t.Errorf("%s was seen", name)
+			}
+			return nil
 		},
 	}
 	pass := func(name string) {

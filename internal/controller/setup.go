@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/discovery"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -19,17 +20,18 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/child"
-	"github.com/weir-dev/weir/internal/controller/claims"
 	"github.com/weir-dev/weir/internal/controller/consumergroup"
 	"github.com/weir-dev/weir/internal/controller/deadletterpolicy"
+	"github.com/weir-dev/weir/internal/controller/estate"
 	"github.com/weir-dev/weir/internal/controller/kafkacluster"
 	"github.com/weir-dev/weir/internal/controller/lagging"
-	"github.com/weir-dev/weir/internal/controller/ledger"
 	"github.com/weir-dev/weir/internal/controller/outboxrelay"
 	"github.com/weir-dev/weir/internal/controller/pool"
+	"github.com/weir-dev/weir/internal/controller/record"
 	"github.com/weir-dev/weir/internal/controller/release"
 	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/controller/topic"
@@ -54,6 +56,10 @@ type Options struct {
 	PollInterval time.Duration
 	// Concurrency is how many objects of a kind are reconciled at once.
 	Concurrency int
+	// Leads says whether this process holds the lease, as the API server has it.
+	Leads func(context.Context) (bool, error)
+	// Fatal is told that another process holds it: this one must end.
+	Fatal func(error)
 }
 
 // NewScheme returns the kinds that the operator works with.
@@ -100,8 +106,12 @@ func Setup(ctx context.Context, mgr manager.Manager, options Options) error {
 	if err != nil {
 		return err
 	}
+	direct, err := client.New(mgr.GetConfig(), client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	if err != nil {
+		return err
+	}
 	set := New(Parts{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("weir"), Served: served.ServerResourcesForGroupVersion,
+		Client: mgr.GetClient(), Direct: direct, Events: mgr.GetEventRecorder("weir"), Served: served.ServerResourcesForGroupVersion,
 	}, options)
 	numbers := lagging.Metrics{From: set.Collectors}
 	if err := metrics.Registry.Register(numbers); err != nil {
@@ -110,7 +120,7 @@ func Setup(ctx context.Context, mgr manager.Manager, options Options) error {
 	for _, runnable := range []manager.Runnable{set.Collectors, set.RuleKind, manager.RunnableFunc(func(ctx context.Context) error {
 		<-ctx.Done()
 		metrics.Registry.Unregister(numbers)
-		set.Clusters.Close()
+		set.Close()
 		return nil
 	})} {
 		if err := mgr.Add(runnable); err != nil {
@@ -123,21 +133,27 @@ func Setup(ctx context.Context, mgr manager.Manager, options Options) error {
 // Operator is all reconcilers, and what they share.
 type Operator struct {
 	Clusters   *pool.Clusters
+	Estates    *estate.Estates
 	Collectors *lagging.Collectors
 	RuleKind   *consumergroup.RuleKind
+	Sweeper    *Sweeper
 
-	Cluster *kafkacluster.Reconciler
-	Topic   *topic.Reconciler
-	Relay   *outboxrelay.Reconciler
-	Group   *consumergroup.Reconciler
-	Policy  *deadletterpolicy.Reconciler
-	Sweeper *Sweeper
+	// The reconcilers of all kinds.
+	Cluster, Topic, Relay, Group, Policy reconcile.Reconciler
+
+	alarms *alarms
+}
+
+// Close ends what runs besides the reconcilers.
+func (s *Operator) Close() {
+	s.Estates.Close()
+	s.Clusters.Close()
 }
 
 // Parts are what a manager has that reconcilers need.
 type Parts struct {
 	Client client.Client // reads from the cache
-	Live   client.Reader // reads past it
+	Direct client.Client // reads past it
 	Events events.EventRecorder
 	// Served tells what the API server serves of a group and version now.
 	Served func(groupVersion string) (*metav1.APIResourceList, error)
@@ -147,37 +163,66 @@ type Parts struct {
 func New(p Parts, options Options) *Operator {
 	var (
 		c        = p.Client
+		alarms   = &alarms{}
 		settler  = settle.Settler{Client: c, Events: p.Events, Resync: options.Resync}
-		clusters = pool.New(c, p.Live, options.Namespace)
-		claims   = claims.Registry{Client: c, Find: clusters.Find, Matches: clusters.NamespaceMatches}
-		grants   = ledger.New(settler, c, options.Resync)
-		finalize = release.Finalizer{Client: c, Behind: clusters.Behind}
-		kids     = child.New(c, p.Live)
+		root     = record.NewRoot(p.Direct, options.Namespace, options.Leads)
+		clusters = pool.New(c, p.Direct, root, options.Namespace)
+		estates  = estate.New(estate.Options{
+			Clusters: clusters, Root: root, Cache: c, Direct: p.Direct, Resync: options.Resync,
+			Leads: options.Leads, Fatal: options.Fatal, Wake: alarms.wake, Corrected: corrections{c, settler}.tell,
+		})
+		finalize = release.Finalizer{Client: c}
+		kids     = child.New(c, p.Direct)
 		look     = worker.NewObserver(c)
 		kind     = &consumergroup.RuleKind{Served: p.Served, Interval: options.Resync}
-		lags     = lagging.New(clusters.Latest, options.LagInterval)
+		lags     = lagging.New(clusters.Latest, options.LagInterval, alarms.group.ring)
 	)
 	kind.Look()
-	return &Operator{
-		Clusters: clusters, Collectors: lags, RuleKind: kind,
-		Cluster: &kafkacluster.Reconciler{
-			Client: c, Settler: settler, Clusters: clusters, Grants: grants, Finalizer: finalize,
+	var (
+		cluster = &kafkacluster.Reconciler{
+			Client: c, Settler: settler, Clusters: clusters, Estates: estates, Finalizer: finalize,
 			Children: kids, Workers: look, Image: options.Image,
-		},
-		Topic: &topic.Reconciler{
-			Client: c, Settler: settler, Clusters: clusters, Claims: claims, Grants: grants, Finalizer: finalize,
-		},
-		Relay: &outboxrelay.Reconciler{
-			Client: c, Settler: settler, Clusters: clusters, Claims: claims, Grants: grants, Finalizer: finalize,
+		}
+		relay = &outboxrelay.Reconciler{
+			Client: c, Settler: settler, Clusters: clusters, Estates: estates, Finalizer: finalize,
 			Children: kids, Workers: look, Image: options.Image, Poll: options.PollInterval,
 			Numbers: settle.NewNumbers(options.StatusInterval), Secrets: outboxrelay.NewRememberedSecrets(options.Resync),
-		},
-		Group: &consumergroup.Reconciler{
-			Client: c, Settler: settler, Clusters: clusters, Claims: claims, Grants: grants, Finalizer: finalize,
+		}
+		group = &consumergroup.Reconciler{
+			Client: c, Settler: settler, Estates: estates, Finalizer: finalize,
 			Lag: lags, Alerts: consumergroup.Alerts{Children: kids, Kind: kind},
 			Interval: options.StatusInterval, Numbers: settle.NewNumbers(options.StatusInterval),
+		}
+	)
+	gone := func(kind string) func(context.Context, types.NamespacedName, bool) error {
+		return func(ctx context.Context, name types.NamespacedName, seen bool) error {
+			return estates.Gone(ctx, record.Ref{Kind: kind, Namespace: name.Namespace, Name: name.Name}, seen)
+		}
+	}
+	return &Operator{
+		Clusters: clusters, Estates: estates, Collectors: lags, RuleKind: kind, alarms: alarms,
+		Sweeper: &Sweeper{client: c, clusters: clusters, estates: estates, resync: options.Resync, wake: alarms.wake},
+		Cluster: &ends[*v1alpha1.KafkaCluster]{
+			client: c, inner: cluster, known: map[types.NamespacedName]types.UID{}, empty: func() *v1alpha1.KafkaCluster { return &v1alpha1.KafkaCluster{} },
+			gone: func(ctx context.Context, name types.NamespacedName, _ bool) error { return estates.End(ctx, name.Name) },
+			forget: func(obj client.Object) {
+				cluster.Forget(obj)
+				lags.End(obj.GetName())
+			},
 		},
-		Policy:  &deadletterpolicy.Reconciler{Client: c, Settler: settler},
-		Sweeper: newSweeper(c, clusters, grants, options.Resync),
+		Topic: &ends[*v1alpha1.Topic]{
+			client: c, inner: &topic.Reconciler{Client: c, Settler: settler, Estates: estates, Finalizer: finalize},
+			known: map[types.NamespacedName]types.UID{}, empty: func() *v1alpha1.Topic { return &v1alpha1.Topic{} },
+			gone: gone(estate.KindTopic), forget: func(client.Object) {},
+		},
+		Relay: &ends[*v1alpha1.OutboxRelay]{
+			client: c, inner: relay, known: map[types.NamespacedName]types.UID{}, empty: func() *v1alpha1.OutboxRelay { return &v1alpha1.OutboxRelay{} },
+			gone: gone(estate.KindRelay), forget: relay.Forget,
+		},
+		Group: &ends[*v1alpha1.ConsumerGroup]{
+			client: c, inner: group, known: map[types.NamespacedName]types.UID{}, empty: func() *v1alpha1.ConsumerGroup { return &v1alpha1.ConsumerGroup{} },
+			gone: gone(estate.KindGroup), forget: group.Forget,
+		},
+		Policy: reconcile.AsReconciler(c, &deadletterpolicy.Reconciler{Client: c, Settler: settler}),
 	}
 }

@@ -31,7 +31,6 @@ import (
 	"github.com/weir-dev/weir/internal/controller"
 	"github.com/weir-dev/weir/internal/controller/harness"
 	"github.com/weir-dev/weir/internal/controller/kafkacluster"
-	"github.com/weir-dev/weir/internal/controller/release"
 	"github.com/weir-dev/weir/test/env"
 	"github.com/weir-dev/weir/test/env/kube"
 )
@@ -67,6 +66,16 @@ func startOperator(t *testing.T) (*harness.Harness, *rights) {
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
 		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: h.Operator, Name: "weir-manager"}},
 	}))
+	// The record's Role is beside it.
+	h.Must(h.Live.Create(t.Context(), &rbacv1.Role{
+		ObjectMeta: metav1.ObjectMeta{Namespace: h.Operator, Name: "weir-record"},
+		Rules:      recordRules(h),
+	}))
+	h.Must(h.Live.Create(t.Context(), &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: h.Operator, Name: "weir-record"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "weir-record"},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: h.Operator, Name: "weir-manager"}},
+	}))
 	used := &rights{role: role, used: map[string]bool{}}
 	as := rest.CopyConfig(control.Config)
 	as.Wrap(func(next http.RoundTripper) http.RoundTripper { return exercised{next, used} })
@@ -80,6 +89,8 @@ func startOperator(t *testing.T) (*harness.Harness, *rights) {
 	h.Must(controller.Setup(ctx, mgr, controller.Options{
 		Namespace: h.Operator, Image: "weir:test", Concurrency: 4,
 		Resync: time.Hour, LagInterval: 200 * time.Millisecond, StatusInterval: time.Hour, PollInterval: time.Hour,
+		Leads: func(context.Context) (bool, error) { return true, nil },
+		Fatal: func(err error) { t.Errorf("the operator was to end: %v", err) },
 	}))
 	done := make(chan error, 1)
 	go func() { done <- mgr.Start(ctx) }()
@@ -90,6 +101,17 @@ func startOperator(t *testing.T) (*harness.Harness, *rights) {
 		}
 	})
 	return h, used
+}
+
+// recordRules are what the operator may do to its record.
+func recordRules(h *harness.Harness) []rbacv1.PolicyRule {
+	h.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", "record.yaml"))
+	h.Must(err)
+	first, _, _ := strings.Cut(string(text), "\n---\n")
+	var role rbacv1.Role
+	h.Must(yaml.UnmarshalStrict([]byte(first), &role))
+	return role.Rules
 }
 
 // rights are what the operator may do, and what of it it has done.
@@ -177,7 +199,7 @@ func awaits(h *harness.Harness, obj client.Object, condition, reason string) {
 			return err.Error()
 		}
 		if found := h.Condition(obj, condition); found.Reason != reason {
-			return fmt.Sprintf("%s of %s is %s/%s: %s", condition, release.Describe(h.Live, obj), found.Status, found.Reason, found.Message)
+			return fmt.Sprintf("%s of %s is %s/%s: %s", condition, harness.KeyOf(obj), found.Status, found.Reason, found.Message)
 		}
 		return ""
 	})
@@ -188,7 +210,7 @@ func awaitsGone(h *harness.Harness, obj client.Object) {
 	h.Helper()
 	h.Await(func() string {
 		if !h.Gone(obj) {
-			return release.Describe(h.Live, obj) + " is still there"
+			return fmt.Sprintf("%T %s is still there", obj, harness.KeyOf(obj))
 		}
 		return ""
 	})
@@ -287,23 +309,27 @@ func TestOperator(t *testing.T) {
 	h.Edit(group, func() { group.Spec.DeadLetterPolicyRef = nil })
 	awaitsGone(h, deployment)
 
-	// Users of a Topic keep it, and the last of them wakes it when it goes;
-	// likewise the KafkaCluster.
-	for _, obj := range []client.Object{topic, cluster} {
-		h.Must(h.Live.Delete(t.Context(), obj))
-		awaits(h, obj, v1alpha1.ConditionReady, v1alpha1.ReasonInUse)
-	}
+	// Users of a Topic keep it, and the last of them wakes it when it goes.
+	h.Must(h.Live.Delete(t.Context(), topic))
+	awaits(h, topic, v1alpha1.ConditionReady, v1alpha1.ReasonInUse)
 	for _, obj := range []client.Object{relay, group} {
 		h.Must(h.Live.Delete(t.Context(), obj))
 		awaitsGone(h, obj)
 	}
 	awaitsGone(h, topic)
 	wantsSeries(h, "weir_consumergroup_slo_met", 0)
-	h.Wants(cluster, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonInUse, "")
 	for _, obj := range []client.Object{late, payments} {
 		h.Must(h.Live.Delete(t.Context(), obj))
 		awaitsGone(h, obj)
 	}
+	h.Await(func() string {
+		h.Must(h.Live.Get(t.Context(), harness.KeyOf(cluster), cluster))
+		if status := cluster.Status; status.ACLBindings != 0 || status.PendingRemovals != 0 {
+			return fmt.Sprintf("%d ACL bindings are Weir's, %d wait for their removal since %s", status.ACLBindings, status.PendingRemovals, status.PendingSince)
+		}
+		return ""
+	})
+	h.Must(h.Live.Delete(t.Context(), cluster))
 	awaitsGone(h, cluster)
 	h.WantsBindings(group.Spec.GroupID)
 	h.WantsBindings(topic.Status.TopicName)
@@ -325,7 +351,8 @@ func TestOperator(t *testing.T) {
 	// patched when they repeat themselves.
 	want := []string{
 		"patch events.k8s.io/events",
-		"update weir.dev/consumergroups/finalizers", "update weir.dev/kafkaclusters/finalizers", "update weir.dev/outboxrelays/finalizers",
+		"patch weir.dev/consumergroups", "patch weir.dev/outboxrelays", // to take off the finalizers of earlier versions
+		"update weir.dev/consumergroups/finalizers", "update weir.dev/outboxrelays/finalizers",
 	}
 	if diff := cmp.Diff(want, slices.DeleteFunc(rights.unused(), func(right string) bool {
 		return right == want[0] && rights.used[right]

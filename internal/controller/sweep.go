@@ -2,115 +2,96 @@ package controller
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
-	"github.com/weir-dev/weir/internal/controller/ledger"
+	"github.com/weir-dev/weir/internal/controller/estate"
 	"github.com/weir-dev/weir/internal/controller/pool"
+	"github.com/weir-dev/weir/internal/controller/record"
 	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/controller/topic"
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
-// Sweeper finds drift: once an interval it looks at all topics and all ACL
-// bindings of a cluster that are Weir's, in a handful of requests, and wakes
-// the resources that differ. It changes nothing itself.
+// Sweeper finds drift: once an interval it looks at all topics of a cluster that
+// are Weir's, in a handful of requests, and wakes the Topics that differ. It
+// pays the deletions that are owed, and takes names out of the record whose
+// topic is gone. The ACL bindings the writer of grants sweeps.
 type Sweeper struct {
 	client   client.Client
 	clusters *pool.Clusters
-	grants   ledger.Granter
+	estates  *estate.Estates
 	resync   time.Duration
-
-	topics chan event.TypedGenericEvent[*v1alpha1.Topic]
-	relays chan event.TypedGenericEvent[*v1alpha1.OutboxRelay]
-	groups chan event.TypedGenericEvent[*v1alpha1.ConsumerGroup]
-}
-
-func newSweeper(c client.Client, clusters *pool.Clusters, grants ledger.Granter, resync time.Duration) *Sweeper {
-	return &Sweeper{
-		client: c, clusters: clusters, grants: grants, resync: resync,
-		topics: make(chan event.TypedGenericEvent[*v1alpha1.Topic]),
-		relays: make(chan event.TypedGenericEvent[*v1alpha1.OutboxRelay]),
-		groups: make(chan event.TypedGenericEvent[*v1alpha1.ConsumerGroup]),
-	}
+	wake     func(record.Ref)
 }
 
 // Reconcile makes one sweep of a cluster.
 func (s *Sweeper) Reconcile(ctx context.Context, cluster *v1alpha1.KafkaCluster) (reconcile.Result, error) {
 	again := reconcile.Result{RequeueAfter: s.resync}
-	if cluster.Spec.Suspend || !cluster.DeletionTimestamp.IsZero() || !settle.IsReady(cluster) {
+	on := s.estates.Of(cluster.Name)
+	if cluster.Spec.Suspend || !cluster.DeletionTimestamp.IsZero() || !settle.IsReady(cluster) || on == nil {
 		return again, nil
 	}
-	connection, err := s.clusters.Connect(ctx, cluster)
+	connection, err := s.clusters.Current(ctx, cluster)
 	if err != nil {
 		return again, nil // the KafkaCluster's own pass reports it
 	}
-	drifted, err := s.drifted(ctx, cluster, connection)
-	if err != nil {
+	place := estate.Place{Estate: on, Resource: cluster, Kafka: connection}
+	if err := s.sweep(ctx, place); err != nil {
 		return reconcile.Result{}, err
 	}
-	for _, obj := range drifted {
-		s.wake(ctx, obj)
-	}
-	return again, nil
+	return again, place.Pay(ctx)
 }
 
-// drifted are the resources on a cluster that differ from what Kafka shows, and
-// the Topics that could not be looked at: their own passes say why.
-func (s *Sweeper) drifted(ctx context.Context, cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster) ([]client.Object, error) {
-	err := s.grants.Fetch(ctx, cluster.Name, connection)
-	if err != nil && !ledger.Disabled(err) {
-		return nil, err
-	}
-	enforced := err == nil
-	var owners []client.Object
-	var names []string
-	err = pool.EachOn(ctx, s.client, cluster.Name, func(owner client.Object) error {
-		if !settle.WasReady(owner.(settle.Object)) || !owner.GetDeletionTimestamp().IsZero() {
-			return nil
+// sweep wakes the Topics that differ from what Kafka shows, and those that could
+// not be looked at: their own passes say why.
+func (s *Sweeper) sweep(ctx context.Context, place estate.Place) error {
+	var declared []*v1alpha1.Topic
+	names := map[string]struct{}{}
+	err := s.clusters.Residents(ctx, place.Resource.Name, func(resident pool.Resident) {
+		topic, ok := resident.(*v1alpha1.Topic)
+		if ok && settle.WasReady(topic) && topic.DeletionTimestamp.IsZero() {
+			declared = append(declared, topic)
+			names[estate.TopicName(topic)] = struct{}{}
 		}
-		owners = append(owners, owner)
-		if topic, ok := owner.(*v1alpha1.Topic); ok {
-			names = append(names, topic.Status.TopicName)
-		}
-		return nil
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	topics, err := connection.ObserveTopics(ctx, names)
+	retained := place.Retained()
+	for _, name := range retained {
+		names[name] = struct{}{}
+	}
+	var all []string
+	for name := range names {
+		all = append(all, name)
+	}
+	topics, err := place.Kafka.ObserveTopics(ctx, all)
 	if err != nil && len(topics) == 0 {
-		return nil, err
+		return err
 	}
-	return slices.DeleteFunc(owners, func(owner client.Object) bool {
-		if enforced && s.grants.Lacks(cluster.Name, owner) {
-			return false
+	for _, one := range declared {
+		name := estate.TopicName(one)
+		recorded, _ := place.Entry(record.Key{Kind: record.Topic, Name: name})
+		if topic.Drifted(place.Resource, one, recorded, topics[name]) {
+			s.wake(estate.RefOf(one))
 		}
-		declared, ok := owner.(*v1alpha1.Topic)
-		return !ok || !topic.Drifted(cluster, declared, topics[declared.Status.TopicName])
-	}), nil
+	}
+	return forgetGone(place, retained, topics)
 }
 
-func (s *Sweeper) wake(ctx context.Context, obj client.Object) {
-	switch o := obj.(type) {
-	case *v1alpha1.Topic:
-		send(ctx, s.topics, o)
-	case *v1alpha1.OutboxRelay:
-		send(ctx, s.relays, o)
-	case *v1alpha1.ConsumerGroup:
-		send(ctx, s.groups, o)
-	case *v1alpha1.KafkaCluster: // looks at its own bindings at the same interval
+// forgetGone takes the names out of the record that nobody claims and whose
+// topic is gone: anybody may have them again.
+func forgetGone(place estate.Place, retained []string, topics map[string]kafka.Topic) error {
+	for _, name := range retained {
+		if found, looked := topics[name]; looked && !found.Exists {
+			if err := place.Note(record.Key{Kind: record.Topic, Name: name}, nil); err != nil {
+				return err
+			}
+		}
 	}
-}
-
-func send[T any](ctx context.Context, to chan event.TypedGenericEvent[T], obj T) {
-	select {
-	case to <- event.TypedGenericEvent[T]{Object: obj}:
-	case <-ctx.Done():
-	}
+	return nil
 }

@@ -12,23 +12,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
-	"github.com/weir-dev/weir/internal/controller/claims"
 	"github.com/weir-dev/weir/internal/controller/deadletterpolicy"
+	"github.com/weir-dev/weir/internal/controller/estate"
+	"github.com/weir-dev/weir/internal/controller/kafkacluster"
 	"github.com/weir-dev/weir/internal/controller/pool"
 )
 
 // AddIndexes indexes the cache by what the rooms ask it.
 func AddIndexes(ctx context.Context, indexer client.FieldIndexer) error {
-	return errors.Join(claims.AddIndexes(ctx, indexer), deadletterpolicy.AddIndex(ctx, indexer))
-}
-
-// topicsOfUser are the Topics that a ConsumerGroup or an OutboxRelay refers to.
-func topicsOfUser(_ context.Context, obj client.Object) []reconcile.Request {
-	var requests []reconcile.Request
-	for _, key := range claims.TopicsOf(obj) {
-		requests = append(requests, reconcile.Request{NamespacedName: key})
-	}
-	return requests
+	return errors.Join(estate.AddIndexes(ctx, indexer), deadletterpolicy.AddIndex(ctx, indexer))
 }
 
 // policyOfGroup is the DeadLetterPolicy that a ConsumerGroup refers to.
@@ -42,7 +34,8 @@ func policyOfGroup(_ context.Context, obj client.Object) []reconcile.Request {
 
 // wakers find, in the cache, who has to look again when an object changes.
 type wakers struct {
-	client client.Client
+	client   client.Client
+	clusters *pool.Clusters
 }
 
 // onCluster finds the objects of a kind that live on a KafkaCluster, and those
@@ -50,7 +43,7 @@ type wakers struct {
 func (w wakers) onCluster(list func() client.ObjectList) handler.MapFunc {
 	return func(ctx context.Context, cluster client.Object) []reconcile.Request {
 		return w.requests(ctx, list(), func(obj client.Object) bool {
-			on := pool.ClusterOf(obj)
+			on := w.clusters.NameOf(obj.(pool.Resident))
 			return on == "" || on == cluster.GetName()
 		})
 	}
@@ -59,22 +52,21 @@ func (w wakers) onCluster(list func() client.ObjectList) handler.MapFunc {
 // usersOfTopic finds the objects of a kind that refer to a Topic.
 func (w wakers) usersOfTopic(list func() client.ObjectList) handler.MapFunc {
 	return func(ctx context.Context, topic client.Object) []reconcile.Request {
-		return w.requests(ctx, list(), nil, client.MatchingFields{claims.TopicRefIndex: client.ObjectKeyFromObject(topic).String()})
+		return w.requests(ctx, list(), nil, client.MatchingFields{estate.TopicRefIndex: client.ObjectKeyFromObject(topic).String()})
 	}
 }
 
-// rivalTopics finds the Topics that may have waited for a name.
-func (w wakers) rivalTopics(ctx context.Context, obj client.Object) []reconcile.Request {
+// topicsThatGo are the Topics that a ConsumerGroup or an OutboxRelay refers to
+// and that may wait for it before they go.
+func (w wakers) topicsThatGo(ctx context.Context, obj client.Object) []reconcile.Request {
 	var requests []reconcile.Request
-	for _, name := range claims.PossibleNames(obj.(*v1alpha1.Topic)) {
-		requests = append(requests, w.requests(ctx, newTopicList(), nil, client.MatchingFields{claims.Index: name})...)
+	for _, key := range estate.TopicsOf(obj) {
+		var topic v1alpha1.Topic
+		if err := w.client.Get(ctx, key, &topic); err == nil && !topic.DeletionTimestamp.IsZero() {
+			requests = append(requests, reconcile.Request{NamespacedName: key})
+		}
 	}
 	return requests
-}
-
-// rivalGroups finds the ConsumerGroups that may have waited for a group ID.
-func (w wakers) rivalGroups(ctx context.Context, obj client.Object) []reconcile.Request {
-	return w.requests(ctx, newGroupList(), nil, client.MatchingFields{claims.Index: claims.GroupID(obj.(*v1alpha1.ConsumerGroup))})
 }
 
 // groupsOfPolicy finds the ConsumerGroups that use a DeadLetterPolicy.
@@ -82,27 +74,29 @@ func (w wakers) groupsOfPolicy(ctx context.Context, policy client.Object) []reco
 	return w.requests(ctx, newGroupList(), nil, client.InNamespace(policy.GetNamespace()), client.MatchingFields{deadletterpolicy.Index: policy.GetName()})
 }
 
+// inNamespace finds the objects of a kind in a namespace whose labels changed.
+func (w wakers) inNamespace(list func() client.ObjectList) handler.MapFunc {
+	return func(ctx context.Context, namespace client.Object) []reconcile.Request {
+		return w.requests(ctx, list(), nil, client.InNamespace(namespace.GetName()))
+	}
+}
+
 // clusterOfUser is the KafkaCluster that a resource lives on.
-func clusterOfUser(_ context.Context, obj client.Object) []reconcile.Request {
-	name := pool.ClusterOf(obj)
+func (w wakers) clusterOfUser(_ context.Context, obj client.Object) []reconcile.Request {
+	name := w.clusters.NameOf(obj.(pool.Resident))
 	if name == "" {
 		return nil
 	}
 	return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: name}}}
 }
 
-// clusterThatGoes is the KafkaCluster that a resource lived on, where that is
-// being deleted and waits for the last of them.
-func (w wakers) clusterThatGoes(ctx context.Context, obj client.Object) []reconcile.Request {
-	requests := clusterOfUser(ctx, obj)
-	if len(requests) == 0 {
+// clusterOfWorker is the KafkaCluster whose retry worker an object belongs to.
+func clusterOfWorker(_ context.Context, obj client.Object) []reconcile.Request {
+	name, ok := kafkacluster.ClusterOfWorker(obj)
+	if !ok {
 		return nil
 	}
-	var cluster v1alpha1.KafkaCluster
-	if err := w.client.Get(ctx, requests[0].NamespacedName, &cluster); err != nil || cluster.DeletionTimestamp.IsZero() {
-		return nil
-	}
-	return requests
+	return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: name}}}
 }
 
 // clustersOfPolicy are the KafkaClusters of the groups that use a policy.
@@ -114,7 +108,7 @@ func (w wakers) clustersOfPolicy(ctx context.Context, policy client.Object) []re
 	}
 	var requests []reconcile.Request
 	for i := range groups.Items {
-		requests = append(requests, clusterOfUser(ctx, &groups.Items[i])...)
+		requests = append(requests, w.clusterOfUser(ctx, &groups.Items[i])...)
 	}
 	return requests
 }

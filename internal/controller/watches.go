@@ -2,7 +2,6 @@ package controller
 
 import (
 	"fmt"
-	"maps"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -17,7 +16,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/settle"
@@ -30,7 +28,7 @@ const passTimeout = time.Minute
 // build wires the reconcilers to what wakes them.
 func (s *Operator) build(mgr manager.Manager, concurrency int) error {
 	c := mgr.GetClient()
-	wake := wakers{client: c}
+	wake := wakers{client: c, clusters: s.Clusters}
 	named := func(name string, obj client.Object) *builder.Builder {
 		return builder.ControllerManagedBy(mgr).Named(name).
 			For(obj, builder.WithPredicates(changed)).
@@ -46,36 +44,36 @@ func (s *Operator) build(mgr manager.Manager, concurrency int) error {
 
 	for name, err := range map[string]error{
 		"kafkacluster": named("kafkacluster", &v1alpha1.KafkaCluster{}).
-			Owns(&appsv1.Deployment{}).Owns(&corev1.ConfigMap{}).
-			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(clusterOfUser), builder.WithPredicates(laneChanged)).
-			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(wake.clusterThatGoes), builder.WithPredicates(gone)).
-			Watches(&v1alpha1.OutboxRelay{}, handler.EnqueueRequestsFromMapFunc(wake.clusterThatGoes), builder.WithPredicates(gone)).
+			Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(clusterOfWorker)).
+			Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(clusterOfWorker)).
+			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(wake.clusterOfUser), builder.WithPredicates(laneChanged)).
 			Watches(&v1alpha1.DeadLetterPolicy{}, handler.EnqueueRequestsFromMapFunc(wake.clustersOfPolicy), builder.WithPredicates(scheduleChanged)).
-			Complete(s.clusterEnds(c)),
+			WatchesRawSource(s.alarms.cluster.source()).
+			Complete(s.Cluster),
 		"topic": named("topic", &v1alpha1.Topic{}).
-			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(wake.rivalTopics), builder.WithPredicates(cameOrWent)).
-			Watches(&v1alpha1.KafkaCluster{}, onCluster(newTopicList), builder.WithPredicates(becameReady)).
-			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(topicsOfUser), builder.WithPredicates(cameOrWent)).
-			Watches(&v1alpha1.OutboxRelay{}, handler.EnqueueRequestsFromMapFunc(topicsOfUser), builder.WithPredicates(cameOrWent)).
-			WatchesRawSource(source.Channel(s.Sweeper.topics, &handler.TypedEnqueueRequestForObject[*v1alpha1.Topic]{})).
-			Complete(s.topicEnds(c)),
+			Watches(&v1alpha1.KafkaCluster{}, onCluster(newTopicList), builder.WithPredicates(clusterChanged)).
+			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(wake.topicsThatGo), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+			Watches(&v1alpha1.OutboxRelay{}, handler.EnqueueRequestsFromMapFunc(wake.topicsThatGo), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+			Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(wake.inNamespace(newTopicList)), builder.WithPredicates(relabelled)).
+			WatchesRawSource(s.alarms.topic.source()).
+			Complete(s.Topic),
 		"outboxrelay": named("outboxrelay", &v1alpha1.OutboxRelay{}).
 			Owns(&appsv1.Deployment{}).Owns(&corev1.ConfigMap{}).
 			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(wake.usersOfTopic(newRelayList)), builder.WithPredicates(topicChanged)).
-			Watches(&v1alpha1.KafkaCluster{}, onCluster(newRelayList), builder.WithPredicates(becameReady)).
-			WatchesRawSource(source.Channel(s.Sweeper.relays, &handler.TypedEnqueueRequestForObject[*v1alpha1.OutboxRelay]{})).
-			Complete(s.relayEnds(c)),
+			Watches(&v1alpha1.KafkaCluster{}, onCluster(newRelayList), builder.WithPredicates(clusterChanged)).
+			Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(wake.inNamespace(newRelayList)), builder.WithPredicates(relabelled)).
+			WatchesRawSource(s.alarms.relay.source()).
+			Complete(s.Relay),
 		"consumergroup": named("consumergroup", &v1alpha1.ConsumerGroup{}).
-			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(wake.rivalGroups), builder.WithPredicates(cameOrWent)).
 			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(wake.usersOfTopic(newGroupList)), builder.WithPredicates(topicChanged)).
 			Watches(&v1alpha1.DeadLetterPolicy{}, handler.EnqueueRequestsFromMapFunc(wake.groupsOfPolicy), builder.WithPredicates(scheduleChanged)).
-			Watches(&v1alpha1.KafkaCluster{}, onCluster(newGroupList), builder.WithPredicates(becameReady)).
-			WatchesRawSource(source.Channel(s.Sweeper.groups, &handler.TypedEnqueueRequestForObject[*v1alpha1.ConsumerGroup]{})).
-			WatchesRawSource(source.Channel(s.Collectors.Wake, &handler.TypedEnqueueRequestForObject[*v1alpha1.ConsumerGroup]{})).
-			Complete(s.groupEnds(c)),
+			Watches(&v1alpha1.KafkaCluster{}, onCluster(newGroupList), builder.WithPredicates(clusterChanged)).
+			Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(wake.inNamespace(newGroupList)), builder.WithPredicates(relabelled)).
+			WatchesRawSource(s.alarms.group.source()).
+			Complete(s.Group),
 		"deadletterpolicy": named("deadletterpolicy", &v1alpha1.DeadLetterPolicy{}).
 			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(policyOfGroup), builder.WithPredicates(depthChanged)).
-			Complete(reconcile.AsReconciler(c, s.Policy)),
+			Complete(s.Policy),
 		"sweep": named("sweep", &v1alpha1.KafkaCluster{}).
 			Complete(reconcile.AsReconciler(c, s.Sweeper)),
 	} {
@@ -96,17 +94,16 @@ var (
 	// changed passes what a person did to an object; deletion raises the
 	// generation too. Status does not wake its own writer.
 	changed = predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
-	// cameOrWent passes an object that came, was changed by a person, or went.
-	cameOrWent = predicate.GenerationChangedPredicate{}
-	// gone passes the end of an object.
-	gone = predicate.Funcs{
-		CreateFunc:  func(event.CreateEvent) bool { return false },
-		UpdateFunc:  func(event.UpdateEvent) bool { return false },
-		GenericFunc: func(event.GenericEvent) bool { return false },
-	}
-	// becameReady passes a KafkaCluster that others may have waited for.
-	becameReady = updates(func(before, now *v1alpha1.KafkaCluster) bool {
-		return (!settle.WasReady(before) && settle.WasReady(now)) || !maps.Equal(before.Annotations, now.Annotations)
+	// clusterChanged passes a KafkaCluster that others may have waited for, or that
+	// says something else about them now.
+	clusterChanged = updates(func(before, now *v1alpha1.KafkaCluster) bool {
+		return (!settle.WasReady(before) && settle.WasReady(now)) ||
+			before.Annotations[v1alpha1.DefaultClusterAnnotation] != now.Annotations[v1alpha1.DefaultClusterAnnotation]
+	})
+	// relabelled passes a namespace of which a selector may say something else now.
+	relabelled = predicate.And[client.Object](predicate.LabelChangedPredicate{}, predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return false },
+		DeleteFunc: func(event.DeleteEvent) bool { return false },
 	})
 	topicChanged = updates(func(before, now *v1alpha1.Topic) bool {
 		return before.Generation != now.Generation || before.Status.TopicID != now.Status.TopicID ||
@@ -117,7 +114,7 @@ var (
 			!equality.Semantic.DeepEqual(before.Status.Schedule, now.Status.Schedule)
 	})
 	laneChanged = updates(func(before, now *v1alpha1.ConsumerGroup) bool {
-		return before.Generation != now.Generation || before.Status.Cluster != now.Status.Cluster || waitTopics(before) != waitTopics(now)
+		return before.Generation != now.Generation || waitTopics(before) != waitTopics(now)
 	})
 	depthChanged = updates(func(before, now *v1alpha1.ConsumerGroup) bool {
 		return before.Generation != now.Generation || !equality.Semantic.DeepEqual(before.Status.DeadLetters, now.Status.DeadLetters)

@@ -106,11 +106,10 @@ func cutField(s string) (field, rest string, err error) {
 	return field, s[len(quoted):], err
 }
 
-// Produce returns what a producer to a topic needs: WRITE and DESCRIBE.
+// Produce returns what a producer to a topic needs: WRITE, which implies DESCRIBE.
 func Produce(principal, topic string) []Binding {
 	return []Binding{
 		{principal, "*", OperationWrite, ResourceTopic, PatternLiteral, topic},
-		{principal, "*", OperationDescribe, ResourceTopic, PatternLiteral, topic},
 	}
 }
 
@@ -122,21 +121,19 @@ func Publish(principal, topic string) []Binding {
 }
 
 // ProduceTransactional returns what a transactional producer needs besides
-// Produce: WRITE and DESCRIBE on its transactional ids. A trailing * makes the
-// pattern a prefix.
+// Produce: WRITE on its transactional ids. A trailing * makes the pattern a prefix.
 func ProduceTransactional(principal, idPattern string) []Binding {
 	pattern, name := parsePattern(idPattern)
 	return []Binding{
 		{principal, "*", OperationWrite, ResourceTransactionalID, pattern, name},
-		{principal, "*", OperationDescribe, ResourceTransactionalID, pattern, name},
 	}
 }
 
-// Consume returns what a consumer of a topic needs besides ReadGroup: READ and DESCRIBE.
+// Consume returns what a consumer of a topic needs besides ReadGroup: READ,
+// which implies DESCRIBE.
 func Consume(principal, topic string) []Binding {
 	return []Binding{
 		{principal, "*", OperationRead, ResourceTopic, PatternLiteral, topic},
-		{principal, "*", OperationDescribe, ResourceTopic, PatternLiteral, topic},
 	}
 }
 

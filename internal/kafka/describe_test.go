@@ -165,7 +165,7 @@ func TestAnotherClusterAtTheSameAddress(t *testing.T) {
 	wantError(t, err, kafka.Rejected, kafka.ClusterIDMismatch, want)
 	_, err = cluster.EnsureTopic(t.Context(), kafka.TopicSpec{Name: "orders"})
 	wantError(t, err, kafka.Rejected, kafka.ClusterIDMismatch, want)
-	wantError(t, cluster.DeleteTopic(t.Context(), "orders"), kafka.Rejected, kafka.ClusterIDMismatch, want)
+	wantError(t, cluster.DeleteTopic(t.Context(), "orders", ""), kafka.Rejected, kafka.ClusterIDMismatch, want)
 	grants := kafka.Consume("User:billing", "orders")
 	wantError(t, cluster.AddBindings(t.Context(), grants), kafka.Rejected, kafka.ClusterIDMismatch, want)
 	wantError(t, cluster.RemoveBindings(t.Context(), grants), kafka.Rejected, kafka.ClusterIDMismatch, want)

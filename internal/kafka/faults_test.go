@@ -89,7 +89,7 @@ var seamCalls = []struct {
 	},
 	{
 		name: "delete a topic", key: kmsg.DeleteTopics, exists: true,
-		call: func(ctx context.Context, c *kafka.Cluster, topic string) error { return c.DeleteTopic(ctx, topic) },
+		call: func(ctx context.Context, c *kafka.Cluster, topic string) error { return c.DeleteTopic(ctx, topic, "") },
 		done: func(ctx context.Context, c *kafka.Cluster, topic string) bool {
 			have, err := c.ObserveTopic(ctx, topic)
 			return err == nil && !have.Exists

@@ -57,7 +57,7 @@ func (c *Cluster) apply(ctx context.Context, name string, changes []Change) []ap
 	var keys []int
 	for i, change := range changes {
 		all[i].Change = change
-		one := topicChanges{name, changes[i : i+1]}
+		one := topicChanges{name: name, changes: changes[i : i+1]}
 		switch change.Kind {
 		case CreateTopic:
 			created, err := c.creates.do(ctx, one)
@@ -105,14 +105,16 @@ func (c *Cluster) grow(ctx context.Context, one topicChanges) error {
 	}.failed(err)
 }
 
-// DeleteTopic deletes a topic and its records. A topic that does not exist is
-// success. Concurrent calls share their requests.
-func (c *Cluster) DeleteTopic(ctx context.Context, name string) error {
+// DeleteTopic deletes the topic that has this ID and its records: another one
+// that has come to the name since stays. Without an ID, any topic of the name is
+// meant. A topic that does not exist is success. Concurrent calls share their
+// requests.
+func (c *Cluster) DeleteTopic(ctx context.Context, name, id string) error {
 	if err := reserved(name); err != nil {
 		return err
 	}
 	c.acknowledged.forget(name)
-	_, err := c.deletes.do(ctx, topicChanges{name: name})
+	_, err := c.deletes.do(ctx, topicChanges{name: name, id: id})
 	return action{c, "delete topic " + name, on(ResourceTopic, name, "DELETE")}.failed(err)
 }
 
@@ -214,7 +216,7 @@ func (c *Cluster) alterTopics(ctx context.Context, all []topicChanges) []outcome
 		again = slices.DeleteFunc(again, func(i int) bool { return key == len(all[i].changes) })
 		single := make([]topicChanges, len(again))
 		for n, i := range again {
-			single[n] = topicChanges{all[i].name, all[i].changes[key : key+1]}
+			single[n] = topicChanges{name: all[i].name, changes: all[i].changes[key : key+1]}
 		}
 		for n, out := range c.alterTogether(ctx, single) {
 			outcomes[again[n]].value[key] = out.err
@@ -260,24 +262,31 @@ func (c *Cluster) deleteTopics(ctx context.Context, all []topicChanges) []outcom
 		}
 		request := kmsg.NewPtrDeleteTopicsRequest()
 		request.TimeoutMillis = int32(adminTimeout.Milliseconds())
+		names := map[[16]byte]string{}
 		for _, item := range items {
 			topic := kmsg.NewDeleteTopicsRequestTopic()
-			topic.Topic = kmsg.StringPtr(item.name)
+			if id, ok := parseTopicID(item.id); ok {
+				topic.TopicID, names[id] = id, item.name
+			} else {
+				topic.Topic = kmsg.StringPtr(item.name)
+				request.TopicNames = append(request.TopicNames, item.name) // before v6
+			}
 			request.Topics = append(request.Topics, topic)
-			request.TopicNames = append(request.TopicNames, item.name) // before v6
 		}
 		response, err := request.RequestWith(ctx, c.client)
 		if err != nil {
 			return err
 		}
 		for _, topic := range response.Topics {
-			if topic.Topic == nil {
-				continue
+			name, asked := names[topic.TopicID]
+			if !asked && topic.Topic != nil {
+				name = *topic.Topic
 			}
-			if topic.ErrorCode == kerr.UnknownTopicOrPartition.Code {
+			switch topic.ErrorCode {
+			case kerr.UnknownTopicOrPartition.Code, kerr.UnknownTopicID.Code:
 				topic.ErrorCode = 0
 			}
-			answer(*topic.Topic, done{}, codeError(topic.ErrorCode, topic.ErrorMessage))
+			answer(name, done{}, codeError(topic.ErrorCode, topic.ErrorMessage))
 		}
 		return nil
 	})

@@ -120,7 +120,7 @@ func TestReservedTopics(t *testing.T) {
 	wantError(t, err, kafka.Rejected, kafka.ReservedName, want)
 	err = cluster.ApplyTopic(t.Context(), spec.Name, []kafka.Change{{Kind: kafka.SetConfig, Key: "cleanup.policy", Value: "delete"}})
 	wantError(t, err, kafka.Rejected, kafka.ReservedName, want)
-	err = cluster.DeleteTopic(t.Context(), spec.Name)
+	err = cluster.DeleteTopic(t.Context(), spec.Name, "")
 	wantError(t, err, kafka.Rejected, kafka.ReservedName, want)
 }
 

@@ -152,6 +152,16 @@ func topicID(id [16]byte) string {
 	return base64.RawURLEncoding.EncodeToString(id[:])
 }
 
+// parseTopicID is the inverse of topicID.
+func parseTopicID(text string) (id [16]byte, ok bool) {
+	parsed, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(parsed) != len(id) {
+		return id, false
+	}
+	copy(id[:], parsed)
+	return id, true
+}
+
 func overrides(resource kmsg.DescribeConfigsResponseResource) map[string]string {
 	config := map[string]string{}
 	for _, entry := range resource.Configs {

@@ -7,6 +7,7 @@ const requestPartitions = 10_000
 // topicChanges are changes of one kind to one topic.
 type topicChanges struct {
 	name    string
+	id      string // of the topic to delete; empty where any of that name is
 	changes []Change
 }
 

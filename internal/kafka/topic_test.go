@@ -95,11 +95,38 @@ func TestTopicLifecycle(t *testing.T) {
 	}
 
 	for i := range 2 {
-		if err := cluster.DeleteTopic(t.Context(), name); err != nil {
+		if err := cluster.DeleteTopic(t.Context(), name, ""); err != nil {
 			t.Errorf("deletion %d: %v", i+1, err)
 		}
 	}
 	awaitTopic(t, cluster, name, func(topic kafka.Topic) bool { return !topic.Exists })
+}
+
+// A topic that has come to the name of another one stays.
+func TestDeleteTopicByID(t *testing.T) {
+	t.Parallel()
+	cluster := connect(t)
+	name := env.Unique("by-id")
+	create := func() kafka.Topic {
+		ensured, err := cluster.EnsureTopic(t.Context(), kafka.TopicSpec{Name: name, Partitions: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ensured.After
+	}
+	first := create()
+	if err := cluster.DeleteTopic(t.Context(), name, first.ID); err != nil {
+		t.Fatal(err)
+	}
+	awaitTopic(t, cluster, name, func(topic kafka.Topic) bool { return !topic.Exists })
+	second := create()
+	awaitTopic(t, cluster, name, func(topic kafka.Topic) bool { return topic.ID == second.ID })
+	if err := cluster.DeleteTopic(t.Context(), name, first.ID); err != nil {
+		t.Error("the first is gone, which is success: ", err)
+	}
+	if now, err := cluster.ObserveTopic(t.Context(), name); err != nil || now.ID != second.ID {
+		t.Errorf("the second topic, %s, is now %+v, %v", second.ID, now, err)
+	}
 }
 
 func TestApplyTopicTwiceIsSuccess(t *testing.T) {
@@ -217,7 +244,7 @@ func TestRightsThatAreMissing(t *testing.T) {
 	wantError(t, err, kafka.Rejected, kafka.Unauthorized, who+" needs ALTER on Topic "+name)
 	err = stranger.ApplyTopic(ctx, name, []kafka.Change{{Kind: kafka.SetConfig, Key: "retention.ms", Value: "1"}})
 	wantError(t, err, kafka.Rejected, kafka.Unauthorized, who+" needs ALTER_CONFIGS on Topic "+name)
-	err = stranger.DeleteTopic(ctx, name)
+	err = stranger.DeleteTopic(ctx, name, "")
 	wantError(t, err, kafka.Rejected, kafka.Unauthorized, "delete topic "+name+": "+who+" needs DELETE on Topic "+name)
 	_, err = stranger.Bindings(ctx)
 	wantError(t, err, kafka.Rejected, kafka.Unauthorized, "list ACL bindings: "+who+" needs DESCRIBE on the Cluster")
@@ -317,7 +344,7 @@ func TestConcurrentCallsShareRequests(t *testing.T) {
 	everyone(func(ctx context.Context, topic string) error {
 		return cluster.RemoveBindings(ctx, kafka.Consume("User:reader", topic))
 	})
-	everyone(cluster.DeleteTopic)
+	everyone(func(ctx context.Context, topic string) error { return cluster.DeleteTopic(ctx, topic, "") })
 
 	const handful = 8
 	for name, n := range map[string]int{

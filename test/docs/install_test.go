@@ -64,7 +64,8 @@ func TestInstall(t *testing.T) {
 	shell.Env = append(os.Environ(), "KUBECONFIG="+cluster.Kubeconfig, "PATH="+filepath.Dir(cluster.KubectlPath)+":"+os.Getenv("PATH"))
 	output, err := shell.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%v\n%s", err, output)
+		state, _ := cluster.Kubectl(t.Context(), "get", "kafkaclusters", "--output=yaml")
+		t.Fatalf("%v\n%s\n%s", err, output, state)
 	}
 	left, err := cluster.Kubectl(t.Context(), "get", "crd", "--output=name")
 	if err != nil || strings.Contains(left, "weir.dev") {

@@ -71,7 +71,7 @@ func (c Applier) Apply(ctx context.Context, owner client.Object, desired, existi
 		return fmt.Errorf("reading %s: %w", name, err)
 	}
 	switch {
-	case found && metav1.IsControlledBy(existing, owner):
+	case found && Owned(existing, owner):
 		if c.left.is(owner, name, existing, digest) && sameData(desired, existing) {
 			return nil
 		}
@@ -93,6 +93,16 @@ func (c Applier) Apply(ctx context.Context, owner client.Object, desired, existi
 	}
 	c.left.note(owner, name, child, digest)
 	return nil
+}
+
+// Owned says whether a child is owner's: one that it controls, or, in the
+// operator's namespace, where a KafkaCluster's worker outlives it, one with our
+// label that nobody controls.
+func Owned(child, owner client.Object) bool {
+	if controller := metav1.GetControllerOf(child); controller != nil {
+		return controller.UID == owner.GetUID()
+	}
+	return owner.GetNamespace() == "" && child.GetLabels()[ManagedByLabel] == ManagedBy
 }
 
 // rendered is a child as it is sent, and its digest, which is among its
@@ -190,7 +200,7 @@ func (c Applier) Remove(ctx context.Context, owner, child client.Object) error {
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
-	if err != nil || !metav1.IsControlledBy(child, owner) {
+	if err != nil || !Owned(child, owner) {
 		return err
 	}
 	return client.IgnoreNotFound(c.Client.Delete(ctx, child, client.Preconditions{UID: new(child.GetUID())}))

@@ -10,7 +10,7 @@ import (
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/child"
-	"github.com/weir-dev/weir/internal/controller/claims"
+	"github.com/weir-dev/weir/internal/controller/estate"
 )
 
 // runbook is where an alert sends its reader without alerts.runbookURL.
@@ -33,7 +33,7 @@ func renderAlerts(group *v1alpha1.ConsumerGroup) *monitoringv1.PrometheusRule {
 			group.Namespace, group.Name)),
 		Labels: labels,
 		Annotations: map[string]string{
-			"summary":     fmt.Sprintf("Consumer group %s lags behind its objective", claims.GroupID(group)),
+			"summary":     fmt.Sprintf("Consumer group %s lags behind its objective", estate.GroupID(group)),
 			"description": fmt.Sprintf("ConsumerGroup %s/%s misses its lag objective: %s.", group.Namespace, group.Name, objectiveWords(group.Spec.Lag)),
 			"runbook_url": url,
 		},

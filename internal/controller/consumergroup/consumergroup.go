@@ -5,21 +5,23 @@ package consumergroup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
-	"github.com/weir-dev/weir/internal/controller/claims"
+	"github.com/weir-dev/weir/internal/controller/estate"
+	"github.com/weir-dev/weir/internal/controller/grants"
 	"github.com/weir-dev/weir/internal/controller/halt"
 	"github.com/weir-dev/weir/internal/controller/lagging"
-	"github.com/weir-dev/weir/internal/controller/ledger"
-	"github.com/weir-dev/weir/internal/controller/pool"
+	"github.com/weir-dev/weir/internal/controller/names"
+	"github.com/weir-dev/weir/internal/controller/policy"
+	"github.com/weir-dev/weir/internal/controller/record"
 	"github.com/weir-dev/weir/internal/controller/release"
 	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/deadletter"
@@ -36,9 +38,7 @@ import (
 type Reconciler struct {
 	Client    client.Client
 	Settler   settle.Settler
-	Clusters  *pool.Clusters
-	Claims    claims.Registry
-	Grants    ledger.Granter
+	Estates   *estate.Estates
 	Finalizer release.Finalizer
 	Lag       *lagging.Collectors
 	Alerts    Alerts
@@ -66,72 +66,114 @@ func (r *Reconciler) Reconcile(ctx context.Context, group *v1alpha1.ConsumerGrou
 }
 
 func (r *Reconciler) reconcile(ctx context.Context, before, group *v1alpha1.ConsumerGroup) error {
+	ref := estate.RefOf(group)
 	if !group.DeletionTimestamp.IsZero() {
-		return r.finalize(ctx, before, group)
+		r.Lag.Remove(client.ObjectKeyFromObject(group))
+		return errors.Join(r.Estates.Gone(ctx, ref, true), r.Finalizer.Drop(ctx, group))
 	}
+	place, err := r.Estates.On(ctx, group)
+	if err != nil {
+		return suspendedOr(group, err)
+	}
+	referred, refErr := r.Estates.Resolve(ctx, place, topicsRead(group), group.Namespace, estate.ToConsume)
+	if referred == nil && refErr != nil {
+		return suspendedOr(group, refErr)
+	}
+	key := record.Key{Kind: record.Group, Name: estate.GroupID(group)}
+	verdict := place.Verdict(ref, nothing)
+	if verdict.Outcome != names.Mine && verdict.Key == key {
+		r.keep(place, group, referred, verdict.Kept)
+		return suspendedOr(group, place.Refused(verdict, "spec.groupId"))
+	}
+	entry, known := place.Entry(key)
+	kept := known && entry.Holder == ref
 	if group.Spec.Suspend {
+		r.keep(place, group, referred, kept)
 		return halt.Suspend()
 	}
-	cluster, connection, err := r.Clusters.Of(ctx, group.Namespace, group.Status.Cluster, group.Spec.ClusterRef)
-	if err != nil {
+	follows, policyErr := r.follow(ctx, group)
+	if err := halt.Together(refErr, policyErr); err != nil {
+		r.keep(place, group, referred, kept)
 		return err
 	}
-	id := claims.GroupID(group)
-	if err := r.Claims.Group(ctx, group, cluster.Name, id); err != nil {
-		return err
-	}
-	topics, refused, err := r.Claims.Resolve(ctx, topicsRead(group), group.Namespace, cluster.Name, claims.ToConsume)
-	if err != nil {
-		return halt.Together(err, r.Grants.Withdraw(ctx, cluster.Name, connection, before, group, refused))
-	}
-	policy, err := r.policyOf(ctx, group)
-	if err != nil {
-		return err
-	}
-	if err := r.Finalizer.Hold(ctx, group); err != nil {
-		return err
-	}
-	if group.Status.Cluster != cluster.Name || group.Status.GroupID != id {
-		group.Status.Cluster, group.Status.GroupID = cluster.Name, id
-		if err := r.Settler.Record(ctx, before, group); err != nil {
+	group.Status.Cluster, group.Status.GroupID = place.Resource.Name, key.Name
+	if !kept {
+		if err := place.Note(key, &record.Entry{Phase: record.Held, Holder: ref}); err != nil {
 			return err
 		}
 	}
-	laneErr := r.lane(ctx, before, group, cluster, connection, topics, policy)
-	setRetries(group, cluster)
-	r.Lag.Set(ctx, cluster.Name, client.ObjectKeyFromObject(group), lagSpec(group, topics))
-	granted, grantErr := r.Grants.Grant(ctx, cluster.Name, connection, before, group, bindings(group, topics))
-	r.Grants.Tell(before, group, granted)
-	return halt.Together(laneErr, grantErr, r.Alerts.apply(ctx, group))
+	laneErr := r.lane(ctx, group, place, referred, follows)
+	setRetries(group, place.Resource)
+	r.Lag.Set(ctx, place.Resource.Name, client.ObjectKeyFromObject(group), lagSpec(group, referred))
+	place.Declare(ref, estate.VersionOf(group), wants(group, referred, laneOf(place, group)))
+	alertErr := r.Alerts.apply(ctx, group)
+	disabled, grantErr := estate.Enforced(place.State(ctx, ref))
+	if disabled {
+		grantErr = nil // the KafkaCluster says so
+	}
+	if err := halt.Together(laneErr, grantErr, alertErr); err != nil {
+		return err
+	}
+	// Nothing has to go with a group; earlier versions held a finalizer.
+	return r.Finalizer.Drop(ctx, group)
+}
+
+// nothing is in Kafka, as far as it matters to a group's own name.
+func nothing(record.Key) bool { return false }
+
+// suspendedOr is err, or that the group is suspended.
+func suspendedOr(group *v1alpha1.ConsumerGroup, err error) error {
+	if h, ok := halt.As(err); group.Spec.Suspend && (!ok || h.Kind != halt.Undecided) {
+		return halt.Suspend()
+	}
+	return err
+}
+
+// keep declares that what a group was granted is only kept, or that nothing is
+// wanted: its name is another's.
+func (r *Reconciler) keep(place estate.Place, group *v1alpha1.ConsumerGroup, referred []estate.Referred, kept bool) {
+	var keeping grants.Wants
+	if kept {
+		keeping = wants(group, referred, laneOf(place, group))
+		for binding := range keeping {
+			keeping[binding] = grants.Keep
+		}
+	}
+	place.Declare(estate.RefOf(group), estate.VersionOf(group), keeping)
 }
 
 // Forget drops what is kept in memory for a group that is gone.
-func (r *Reconciler) Forget(group *v1alpha1.ConsumerGroup) {
-	r.Lag.Remove(group.Status.Cluster, client.ObjectKeyFromObject(group))
+func (r *Reconciler) Forget(group client.Object) {
+	r.Lag.Remove(client.ObjectKeyFromObject(group))
 	r.Numbers.Forget(group)
 	r.Alerts.Children.Forget(group)
-	r.Grants.Forget(group.Status.Cluster, group)
 }
 
 // topicsRead are a group's references to Topics.
-func topicsRead(group *v1alpha1.ConsumerGroup) []claims.Reference {
-	var references []claims.Reference
+func topicsRead(group *v1alpha1.ConsumerGroup) []estate.Reference {
+	var references []estate.Reference
 	for i, ref := range group.Spec.Topics {
-		references = append(references, claims.Reference{TopicReference: ref, Field: fmt.Sprintf("spec.topics[%d]", i)})
+		references = append(references, estate.Reference{TopicReference: ref, Field: fmt.Sprintf("spec.topics[%d]", i)})
 	}
 	return references
 }
 
-// policyOf reads the policy of a group, nil if it has none. Its schedule must
-// be in effect.
-func (r *Reconciler) policyOf(ctx context.Context, group *v1alpha1.ConsumerGroup) (*v1alpha1.DeadLetterPolicy, error) {
+// following is the policy of a group, and how many wait topics it needs.
+type following struct {
+	policy *v1alpha1.DeadLetterPolicy
+	waits  int
+}
+
+// follow reads the policy of a group, nil if it has none. Its schedule must be in
+// order; one that is suspended changes nothing.
+func (r *Reconciler) follow(ctx context.Context, group *v1alpha1.ConsumerGroup) (*following, error) {
 	ref := group.Spec.DeadLetterPolicyRef
 	if ref == nil {
 		return nil, nil
 	}
 	key := client.ObjectKey{Namespace: group.Namespace, Name: ref.Name}
-	var policy v1alpha1.DeadLetterPolicy
-	err := r.Client.Get(ctx, key, &policy)
+	var found v1alpha1.DeadLetterPolicy
+	err := r.Client.Get(ctx, key, &found)
 	if apierrors.IsNotFound(err) {
 		return nil, halt.Wait(v1alpha1.ReasonPolicyNotFound,
 			"spec.deadLetterPolicyRef: DeadLetterPolicy %s does not exist; create it, or correct the reference", key)
@@ -139,55 +181,77 @@ func (r *Reconciler) policyOf(ctx context.Context, group *v1alpha1.ConsumerGroup
 	if err != nil {
 		return nil, fmt.Errorf("reading DeadLetterPolicy %s: %w", key, err)
 	}
-	if policy.Status.TotalDelay == nil {
+	if found.Spec.Suspend {
+		return &following{policy: &found}, nil
+	}
+	schedule, err := policy.Schedule(&found)
+	if err != nil {
 		return nil, halt.Wait(v1alpha1.ReasonPolicyNotReady, "spec.deadLetterPolicyRef: DeadLetterPolicy %s is not ready; see its conditions", key)
 	}
-	return &policy, nil
+	return &following{&found, len(schedule)}, nil
 }
 
-// finalize revokes the grants and lets the group go. Its offsets and its dead
-// letter topics stay: they hold data.
-func (r *Reconciler) finalize(ctx context.Context, before, group *v1alpha1.ConsumerGroup) error {
-	if !controllerutil.ContainsFinalizer(group, v1alpha1.Finalizer) {
+// lane is what of the dead letter topics of a group needs grants.
+type lane struct {
+	waits int // wait topics
+	// worker is the principal of the retry worker, empty where it has none of its
+	// own.
+	worker string
+}
+
+// laneOf is the lane that the record has for a group; nil where it has none, or
+// where the group has no policy.
+func laneOf(place estate.Place, group *v1alpha1.ConsumerGroup) *lane {
+	entry, _ := place.Entry(record.Key{Kind: record.Group, Name: estate.GroupID(group)})
+	if entry.Lane == nil || entry.Holder != estate.RefOf(group) || group.Spec.DeadLetterPolicyRef == nil {
 		return nil
 	}
-	r.Lag.Remove(group.Status.Cluster, client.ObjectKeyFromObject(group))
-	if !group.Spec.Suspend {
-		err := r.Finalizer.CleanUp(ctx, group, group.Status.Cluster, func(cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster) error {
-			return r.Grants.Revoke(ctx, cluster.Name, connection, before, group)
-		})
-		if err != nil {
-			return err
-		}
+	found := &lane{waits: entry.Lane.Waits}
+	if worker := place.Resource.Spec.RetryWorker; worker != nil {
+		found.worker = worker.Kafka.Principal
 	}
-	r.Forget(group)
-	return r.Finalizer.Drop(ctx, group)
+	return found
 }
 
-// bindings are the ACL bindings that a group's principal needs: to read
-// its topics as that group, and the service's side of the dead letter topics
-// where it has them.
-func bindings(group *v1alpha1.ConsumerGroup, topics []*v1alpha1.Topic) []kafka.Binding {
-	principal, id := group.Spec.Principal, claims.GroupID(group)
-	bindings := kafka.ReadGroup(principal, id)
-	for _, topic := range topics {
-		bindings = append(bindings, kafka.Consume(principal, topic.Status.TopicName)...)
+// wants are the ACL bindings that a group's principal needs: to read its topics
+// as that group, and with a lane the service's side of the dead letter topics;
+// and what the retry worker needs on these.
+func wants(group *v1alpha1.ConsumerGroup, referred []estate.Referred, of *lane) grants.Wants {
+	principal, id := group.Spec.Principal, estate.GroupID(group)
+	own := kafka.ReadGroup(principal, id)
+	if of != nil {
+		own = append(own, kafka.Produce(principal, deadletter.Failed(id))...)
+		own = append(own, kafka.Consume(principal, deadletter.Retry(id))...)
 	}
-	if group.Status.DeadLetters != nil {
-		bindings = append(bindings, kafka.Produce(principal, deadletter.Failed(id))...)
-		bindings = append(bindings, kafka.Consume(principal, deadletter.Retry(id))...)
+	if of != nil && of.worker != "" {
+		own = append(own, kafka.Consume(of.worker, deadletter.Failed(id))...)
+		own = append(own, kafka.Publish(of.worker, deadletter.Retry(id))...)
+		own = append(own, kafka.Publish(of.worker, deadletter.DLT(id))...)
+		for n := 1; n <= of.waits; n++ {
+			own = append(own, kafka.Consume(of.worker, deadletter.Wait(id, n))...)
+			own = append(own, kafka.Publish(of.worker, deadletter.Wait(id, n))...)
+		}
 	}
-	return bindings
+	all := estate.Granting(own)
+	for _, one := range referred {
+		if one.Want == 0 {
+			continue
+		}
+		for _, binding := range kafka.Consume(principal, one.Name) {
+			all[binding] = max(all[binding], one.Want)
+		}
+	}
+	return all
 }
 
 // lagSpec is what the collector measures for a group.
-func lagSpec(group *v1alpha1.ConsumerGroup, topics []*v1alpha1.Topic) lag.Spec {
-	spec := lag.Spec{Group: claims.GroupID(group), InitialOffset: lag.Earliest}
-	for _, topic := range topics {
-		spec.Topics = append(spec.Topics, topic.Status.TopicName)
+func lagSpec(group *v1alpha1.ConsumerGroup, referred []estate.Referred) lag.Spec {
+	spec := lag.Spec{Group: estate.GroupID(group), InitialOffset: lag.Earliest}
+	for _, one := range referred {
+		spec.Topics = append(spec.Topics, one.Name)
 	}
 	if group.Status.DeadLetters != nil {
-		spec.Topics = append(spec.Topics, deadletter.Retry(claims.GroupID(group)))
+		spec.Topics = append(spec.Topics, deadletter.Retry(estate.GroupID(group)))
 	}
 	spec.Topics = slices.Compact(slices.Sorted(slices.Values(spec.Topics)))
 	objective := group.Spec.Lag

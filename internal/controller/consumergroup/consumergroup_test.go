@@ -70,10 +70,11 @@ func TestGroupWaitsForWhatItRefersTo(t *testing.T) {
 	h.Wants(group, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonPolicyNotFound,
 		"spec.deadLetterPolicyRef: DeadLetterPolicy "+h.Namespace+"/standard does not exist; create it, or correct the reference")
 	policy := &v1alpha1.DeadLetterPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: h.Namespace, Name: "standard"}}
+	policy.Spec.Retry.MaxAttempts, policy.Spec.Retry.Backoff.Factor = 20, new(int32(100))
 	h.Create(policy)
 	h.Pass(group)
 	h.Wants(group, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonPolicyNotReady, "DeadLetterPolicy "+h.Namespace+"/standard is not ready; see its conditions")
-	h.Pass(policy)
+	h.Update(policy, func() { policy.Spec.Retry = v1alpha1.Retry{} })
 	h.PassUntilReady(group)
 }
 
@@ -82,7 +83,13 @@ func TestGroupOnAnotherCluster(t *testing.T) {
 	h := harness.New(t)
 	h.Cluster()
 	h.ReadyTopic("orders")
-	other := h.Cluster(func(c *v1alpha1.KafkaCluster) { c.Name += "-2" })
+	own := harness.StartFake(t)
+	h.Secret(h.Operator, "other", "username", own.Admin.Name, "password", own.Admin.Password)
+	other := h.Cluster(func(c *v1alpha1.KafkaCluster) {
+		c.Name += "-2"
+		c.Spec.BootstrapServers, c.Spec.SASL.SecretRef.Name = own.Bootstrap, "other"
+		c.Spec.SASL.Mechanism = harness.Mechanism(own)
+	})
 	group := h.Group("billing", func(group *v1alpha1.ConsumerGroup) { group.Spec.ClusterRef.Name = other.Name })
 	h.Pass(group)
 	h.WantsStalled(group, v1alpha1.ReasonTopicNotFound,
@@ -99,6 +106,7 @@ func TestConsentAcrossNamespaces(t *testing.T) {
 	topic := h.ReadyTopic("orders")
 	abroad := func(group *v1alpha1.ConsumerGroup) {
 		group.Namespace = h.Namespace + "-finance"
+		group.Spec.GroupID = ""
 		group.Spec.Topics[0].Namespace = h.Namespace
 	}
 	group := h.Group("billing", abroad)

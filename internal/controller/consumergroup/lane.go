@@ -2,17 +2,21 @@ package consumergroup
 
 import (
 	"context"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
-	"github.com/weir-dev/weir/internal/controller/claims"
 	"github.com/weir-dev/weir/internal/controller/ensure"
+	"github.com/weir-dev/weir/internal/controller/estate"
 	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/record"
 	"github.com/weir-dev/weir/internal/deadletter"
 	"github.com/weir-dev/weir/internal/kafka"
 )
@@ -21,41 +25,43 @@ import (
 // Without a policy it makes none, and leaves those that exist. One topic that
 // fails does not keep the others from being made. Status lists the lane where
 // its topics' names are the group's. Errors are halts.
-func (r *Reconciler) lane(ctx context.Context, before, group *v1alpha1.ConsumerGroup, cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster, sources []*v1alpha1.Topic, policy *v1alpha1.DeadLetterPolicy) error {
-	was := group.Status.DeadLetters
+func (r *Reconciler) lane(ctx context.Context, group *v1alpha1.ConsumerGroup, place estate.Place, sources []estate.Referred, follows *following) error {
 	group.Status.DeadLetters = nil
-	if policy == nil {
+	if follows == nil {
 		return nil
 	}
-	id := claims.GroupID(group)
-	lane := &v1alpha1.DeadLetterStatus{Topic: deadletter.DLT(id), WaitTopics: int32(len(policy.Status.Schedule))}
-	if was != nil {
-		lane.WaitTopics = max(lane.WaitTopics, was.WaitTopics)
+	id := estate.GroupID(group)
+	recorded, _ := place.Entry(record.Key{Kind: record.Group, Name: id})
+	waits := follows.waits
+	switch {
+	case recorded.Lane != nil:
+		waits = max(waits, recorded.Lane.Waits)
+	case follows.policy.Spec.Suspend:
+		return halt.Wait(v1alpha1.ReasonPolicyNotReady, "spec.deadLetterPolicyRef: DeadLetterPolicy %s/%s is suspended", group.Namespace, follows.policy.Name)
 	}
-	names, err := deadletter.Topics(id, int(lane.WaitTopics))
+	names, err := deadletter.Topics(id, waits)
 	if err != nil {
 		return halt.Stall(kafka.InvalidTopicName, "%v", err)
 	}
-	if err := r.Claims.Lane(ctx, cluster.Name, names); err != nil {
-		return err
-	}
-	group.Status.DeadLetters = lane
-	if was == nil || was.WaitTopics != lane.WaitTopics {
-		// From now on no Topic can claim them.
-		if err := r.Settler.Record(ctx, before, group); err != nil {
-			return err
-		}
-	}
-
 	found, failures := atOnce(names, func(i int) (kafka.Topic, error) {
-		topic, err := connection.ObserveTopic(ctx, names[i])
+		topic, err := place.Kafka.ObserveTopic(ctx, names[i])
 		return topic, halt.Kafka(err)
 	})
+	if err := halt.Together(failures...); err != nil {
+		if recorded.Lane == nil {
+			return err
+		}
+	} else if err := r.claimLane(ctx, group, place, found, waits); err != nil {
+		return err
+	}
+	lane := &v1alpha1.DeadLetterStatus{Topic: deadletter.DLT(id), WaitTopics: int32(waits)}
+	group.Status.DeadLetters = lane
+
 	// As many partitions as the widest source that is or was there, so that
 	// order per key holds within the lane.
-	var width int32
-	for _, source := range sources {
-		width = max(width, source.Status.Partitions)
+	width, err := widest(ctx, place, sources)
+	if err != nil {
+		return err
 	}
 	for _, topic := range found {
 		width = max(width, topic.Partitions)
@@ -64,8 +70,8 @@ func (r *Reconciler) lane(ctx context.Context, before, group *v1alpha1.ConsumerG
 		if failures[i] != nil {
 			return kafka.Ensured{}, nil
 		}
-		spec := laneTopic(names[i], width, largestRecord(cluster, sources), cluster, policy, found[i])
-		ensured, err := connection.EnsureFound(ctx, spec, found[i])
+		spec := laneTopic(names[i], width, largestRecord(place.Resource, sources), place.Resource, follows.policy, found[i])
+		ensured, err := place.Kafka.EnsureFound(ctx, spec, found[i])
 		return ensured, ensure.Halt(spec.Name, ensured, err, r.Settler.Resync)
 	})
 	var changed []string
@@ -80,8 +86,47 @@ func (r *Reconciler) lane(ctx context.Context, before, group *v1alpha1.ConsumerG
 	if err := halt.Together(append(failures, ensureFailures...)...); err != nil {
 		return err
 	}
-	group.Status.DeadLetters.Depth = depthOf(connection.PartitionOffsets(ctx, map[string][]time.Time{lane.Topic: nil})[lane.Topic])
+	lane.Depth = depthOf(place.Kafka.PartitionOffsets(ctx, map[string][]time.Time{lane.Topic: nil})[lane.Topic])
 	return nil
+}
+
+// claimLane makes a lane of so many wait topics the group's own in the record,
+// before the first request for it. A topic that is there and is not in the record
+// is somebody else's, unless the record was lost, or an earlier version of Weir,
+// which held a finalizer, had made it. Errors are halts.
+func (r *Reconciler) claimLane(ctx context.Context, group *v1alpha1.ConsumerGroup, place estate.Place, found []kafka.Topic, waits int) error {
+	ref := estate.RefOf(group)
+	if err := r.Estates.Widen(ctx, place, group, waits); err != nil {
+		return err
+	}
+	adopts := place.Rebuilt(ref) || controllerutil.ContainsFinalizer(group, v1alpha1.Finalizer)
+	verdict := place.Verdict(ref, func(topic record.Key) bool {
+		return !adopts && slices.ContainsFunc(found, func(one kafka.Topic) bool { return one.Name == topic.Name && one.Exists })
+	})
+	if err := place.Refused(verdict, "spec.deadLetterPolicyRef"); err != nil && !verdict.Kept {
+		return err
+	}
+	err := place.Store(ctx, record.Key{Kind: record.Group, Name: estate.GroupID(group)}, record.Entry{
+		Phase: record.Held, Holder: ref, Lane: &record.Lane{Waits: waits},
+	})
+	return estate.NotStored(err)
+}
+
+// widest is the largest number of partitions of the sources.
+func widest(ctx context.Context, place estate.Place, sources []estate.Referred) (int32, error) {
+	var names []string
+	for _, source := range sources {
+		names = append(names, source.Name)
+	}
+	found, failures := atOnce(names, func(i int) (kafka.Topic, error) {
+		topic, err := place.Kafka.ObserveTopic(ctx, names[i])
+		return topic, halt.Kafka(err)
+	})
+	var width int32
+	for _, topic := range found {
+		width = max(width, topic.Partitions)
+	}
+	return width, halt.Together(failures...)
 }
 
 // atOnce calls do for all names at once, so that the seam makes one request of
@@ -133,16 +178,16 @@ const (
 
 // largestRecord is how large a record of a lane may be, in bytes: the largest
 // of the sources, with the headers that it gets on its way.
-func largestRecord(cluster *v1alpha1.KafkaCluster, sources []*v1alpha1.Topic) int64 {
+func largestRecord(cluster *v1alpha1.KafkaCluster, sources []estate.Referred) int64 {
 	largest := int64(brokerLimit)
 	for _, source := range sources {
-		for _, config := range []v1alpha1.TopicConfig{source.Spec.Config, cluster.Spec.Defaults.Config} {
+		for _, config := range []v1alpha1.TopicConfig{source.Topic.Spec.Config, cluster.Spec.Defaults.Config} {
 			if limit, err := strconv.ParseInt(config["max.message.bytes"], 10, 64); err == nil {
 				largest = max(largest, limit)
 			}
 		}
 	}
-	return largest + laneHeaders
+	return min(largest+laneHeaders, math.MaxInt32) // Kafka's own limit
 }
 
 // longer says whether one retention.ms keeps records longer than another; −1 is

@@ -8,14 +8,13 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/policy"
 	"github.com/weir-dev/weir/internal/controller/settle"
-	"github.com/weir-dev/weir/internal/deadletter"
 )
 
 // +kubebuilder:rbac:groups=weir.dev,resources=deadletterpolicies,verbs=list;watch
@@ -51,24 +50,24 @@ func (r *Reconciler) Reconcile(ctx context.Context, policy *v1alpha1.DeadLetterP
 	return r.Settler.Settle(ctx, before, policy, ready, 0, err)
 }
 
-func (r *Reconciler) reconcile(ctx context.Context, policy *v1alpha1.DeadLetterPolicy) error {
-	if policy.Spec.Suspend {
+func (r *Reconciler) reconcile(ctx context.Context, declared *v1alpha1.DeadLetterPolicy) error {
+	if declared.Spec.Suspend {
 		return halt.Suspend()
 	}
-	if err := r.sumUp(ctx, policy); err != nil {
+	if err := r.sumUp(ctx, declared); err != nil {
 		return err
 	}
-	delays, err := deadletter.Schedule(words(policy), deadletter.Retention)
+	delays, err := policy.Schedule(declared)
 	if err != nil {
 		return halt.Stall(v1alpha1.ReasonInvalidSchedule, "spec.%v", err)
 	}
-	policy.Status.Schedule = nil
+	declared.Status.Schedule = nil
 	var total time.Duration
 	for _, delay := range delays {
-		policy.Status.Schedule = append(policy.Status.Schedule, metav1.Duration{Duration: delay})
+		declared.Status.Schedule = append(declared.Status.Schedule, metav1.Duration{Duration: delay})
 		total += delay
 	}
-	policy.Status.TotalDelay = &metav1.Duration{Duration: total}
+	declared.Status.TotalDelay = &metav1.Duration{Duration: total}
 	return nil
 }
 
@@ -103,26 +102,4 @@ func (r *Reconciler) sumUp(ctx context.Context, policy *v1alpha1.DeadLetterPolic
 			"the dead letters of some group have not been counted yet")
 	}
 	return nil
-}
-
-// words is the policy in the words of internal/deadletter.
-func words(policy *v1alpha1.DeadLetterPolicy) deadletter.Policy {
-	retry := policy.Spec.Retry
-	result := deadletter.Policy{
-		MaxAttempts: int(retry.MaxAttempts),
-		Backoff: deadletter.Backoff{
-			Policy:        deadletter.BackoffPolicy(retry.Backoff.Policy),
-			Delay:         retry.Backoff.Delay.Duration,
-			Factor:        float64(ptr.Deref(retry.Backoff.Factor, 2)),
-			JitterPercent: int(retry.Backoff.JitterPercent),
-		},
-		PermanentErrors: retry.PermanentErrors,
-	}
-	if retry.Backoff.Max != nil {
-		result.Backoff.Max = retry.Backoff.Max.Duration
-	}
-	if retry.MaxElapsed != nil {
-		result.MaxElapsed = retry.MaxElapsed.Duration
-	}
-	return result
 }

@@ -28,7 +28,8 @@ type Question struct {
 	Ours map[kafka.Binding]record.Entry
 	// Have is what the broker shows.
 	Have map[kafka.Binding]struct{}
-	// Causes say why a binding of ours is not wanted; where silent, Absent.
+	// Causes say why a binding of ours is not wanted; where silent, what the
+	// record says of one that is leaving, and else Absent.
 	Causes map[kafka.Binding]Cause
 	// Now is the time.
 	Now time.Time
@@ -44,6 +45,9 @@ type Question struct {
 	Additive bool
 	// Take makes what was found Weir's: it goes when it is wanted no more.
 	Take bool
+	// Rebuilt: the record is lost, so that what is granted and there counts as
+	// made by Weir.
+	Rebuilt bool
 }
 
 // Plan is what PlanGrants decided. It is carried out in the order of the
@@ -98,7 +102,7 @@ func PlanGrants(q Question) Plan {
 				put(binding, stay(ours))
 			}
 		case !recorded && there:
-			put(binding, record.Entry{Phase: record.Held, Found: true})
+			put(binding, record.Entry{Phase: record.Held, Found: !q.Rebuilt})
 		case there:
 			if ours.Phase == record.Leaving {
 				put(binding, stay(ours))
@@ -123,7 +127,7 @@ func PlanGrants(q Question) Plan {
 			continue
 		}
 		if ours.Phase != record.Leaving {
-			ours.Phase, ours.Since = record.Leaving, q.Now
+			ours.Phase, ours.Since, ours.Cause = record.Leaving, q.Now, cause.String()
 			put(binding, ours)
 		}
 		if q.Additive {
@@ -165,11 +169,12 @@ func (p *Plan) brake(q Question, careful []kafka.Binding) {
 }
 
 func (q Question) cause(binding kafka.Binding) Cause {
-	return cmp.Or(q.Causes[binding], Absent)
+	recorded, _ := causeOf(q.Ours[binding].Cause)
+	return cmp.Or(q.Causes[binding], recorded, Absent)
 }
 
 func stay(entry record.Entry) record.Entry {
-	entry.Phase, entry.Since = record.Held, time.Time{}
+	entry.Phase, entry.Since, entry.Cause = record.Held, time.Time{}, ""
 	return entry
 }
 

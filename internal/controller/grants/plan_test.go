@@ -32,6 +32,7 @@ func TestPlanGrants(t *testing.T) {
 		there   = map[kafka.Binding]struct{}{a: {}}
 		held    = record.Entry{Phase: record.Held}
 		found   = record.Entry{Phase: record.Held, Found: true}
+		because = func(cause string, entry record.Entry) record.Entry { entry.Cause = cause; return entry }
 		leaving = func(ago time.Duration) record.Entry { return record.Entry{Phase: record.Leaving, Since: now.Add(-ago)} }
 		ours    = func(entry record.Entry) map[kafka.Binding]record.Entry {
 			return map[kafka.Binding]record.Entry{a: entry}
@@ -78,7 +79,7 @@ func TestPlanGrants(t *testing.T) {
 	}, {
 		"a removal that was asked for waits five seconds",
 		grants.Question{Ours: ours(held), Have: there, Causes: causedBy(grants.Asked), Now: now},
-		grants.Plan{Before: []record.Change{change("a", leaving(0))}, Next: now.Add(5 * time.Second)},
+		grants.Plan{Before: []record.Change{change("a", because("asked", leaving(0)))}, Next: now.Add(5 * time.Second)},
 	}, {
 		"and is then paid, also where the broker does not show it",
 		grants.Question{Ours: ours(leaving(5 * time.Second)), Causes: causedBy(grants.Asked), Now: now},
@@ -86,11 +87,19 @@ func TestPlanGrants(t *testing.T) {
 	}, {
 		"the caller's word removes at once",
 		grants.Question{Ours: ours(held), Have: there, Causes: causedBy(grants.Now), Now: now},
-		grants.Plan{Before: []record.Change{change("a", leaving(0))}, Remove: all},
+		grants.Plan{Before: []record.Change{change("a", because("now", leaving(0)))}, Remove: all},
 	}, {
 		"what is absent waits ten minutes",
 		grants.Question{Ours: ours(held), Have: there, Now: now},
-		grants.Plan{Before: []record.Change{change("a", leaving(0))}, Next: now.Add(10 * time.Minute)},
+		grants.Plan{Before: []record.Change{change("a", because("absent", leaving(0)))}, Next: now.Add(10 * time.Minute)},
+	}, {
+		"a restart forgets no cause",
+		grants.Question{Ours: ours(because("asked", leaving(5*time.Second))), Have: there, Now: now, Incomplete: true},
+		grants.Plan{Remove: all},
+	}, {
+		"without the record, what is granted was made by Weir",
+		grants.Question{Want: granted, Have: there, Rebuilt: true},
+		grants.Plan{Before: []record.Change{change("a", held)}},
 	}, {
 		"and does not even leave before all are seen",
 		grants.Question{Ours: ours(leaving(time.Hour)), Have: there, Now: now, Incomplete: true},
@@ -110,7 +119,7 @@ func TestPlanGrants(t *testing.T) {
 	}, {
 		"unless the KafkaCluster takes it",
 		grants.Question{Ours: ours(found), Have: there, Now: now, Causes: causedBy(grants.Now), Take: true},
-		grants.Plan{Before: []record.Change{change("a", record.Entry{Phase: record.Leaving, Found: true, Since: now})}, Remove: all},
+		grants.Plan{Before: []record.Change{change("a", record.Entry{Phase: record.Leaving, Found: true, Since: now, Cause: "now"})}, Remove: all},
 	}, {
 		"a stranger's is never touched",
 		grants.Question{Have: there, Causes: causedBy(grants.Now), Take: true},

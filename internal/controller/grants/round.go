@@ -35,6 +35,7 @@ func (w *Writer) run(ctx context.Context) {
 		next, err := w.round(ctx)
 		w.note(err)
 		w.wakeTouched()
+		w.end()
 		if errors.Is(err, record.ErrFenced) {
 			w.options.Fatal(err)
 			return
@@ -50,6 +51,14 @@ func (w *Writer) run(ctx context.Context) {
 		}
 		timer.Reset(max(wait, 0))
 	}
+}
+
+// end tells those who await a round.
+func (w *Writer) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	close(w.ended)
+	w.ended = make(chan struct{})
 }
 
 // note remembers why a round could not do what was due.
@@ -68,7 +77,7 @@ func (w *Writer) note(err error) {
 // when a removal falls due.
 func (w *Writer) round(ctx context.Context) (next time.Time, err error) {
 	w.mu.Lock()
-	look, suspended := w.have == nil, w.suspended
+	look, suspended := w.have == nil, w.settings.Suspended
 	w.mu.Unlock()
 	if suspended {
 		return time.Time{}, nil
@@ -79,7 +88,7 @@ func (w *Writer) round(ctx context.Context) (next time.Time, err error) {
 		}
 	}
 	w.mu.Lock()
-	disabled := !w.disabled.IsZero()
+	disabled, complete := !w.disabled.IsZero(), w.declared.Complete()
 	plan := w.plan()
 	w.mu.Unlock()
 	if disabled {
@@ -88,6 +97,9 @@ func (w *Writer) round(ctx context.Context) (next time.Time, err error) {
 	if err := w.store(ctx, plan.Before); err != nil {
 		return time.Time{}, err
 	}
+	w.mu.Lock()
+	w.rebuilding = w.rebuilding && !complete
+	w.mu.Unlock()
 	// Whoever is entitled is never locked out: what is added comes first. A
 	// failure does not keep the rest from being done.
 	added := w.add(ctx, plan.Add)
@@ -104,6 +116,10 @@ func (w *Writer) look(ctx context.Context) error {
 		defer w.mu.Unlock()
 		if w.disabled.IsZero() {
 			w.disabled = time.Now()
+			if len(w.ours) == 0 {
+				// There was nothing to lose: it is no moment's absence.
+				w.disabled = w.disabled.Add(-w.options.Resync)
+			}
 		}
 		w.touchAll()
 		return nil
@@ -138,8 +154,8 @@ func (w *Writer) plan() Plan {
 	w.braked = slices.DeleteFunc(w.braked, func(at time.Time) bool { return now.Sub(at) > brakeWindow })
 	plan := PlanGrants(Question{
 		Want: w.declared.Wants(), Ours: w.ours, Have: w.have, Causes: w.declared.Causes(),
-		Now: now, Removed: len(w.braked), Agreed: w.agreed,
-		Incomplete: !w.declared.Complete(), Additive: w.options.Additive, Take: w.options.Take,
+		Now: now, Removed: len(w.braked), Agreed: w.settings.Agreed,
+		Incomplete: !w.declared.Complete(), Additive: w.settings.Additive, Take: w.settings.Take, Rebuilt: w.rebuilding,
 	})
 	plan.Add = slices.DeleteFunc(plan.Add, func(binding kafka.Binding) bool { return w.refused[binding] != nil })
 	w.held = plan.Held
@@ -176,7 +192,7 @@ func (w *Writer) add(ctx context.Context, bindings []kafka.Binding) error {
 	}
 	errs := w.options.Cluster.CreateBindings(ctx, bindings)
 	var held []record.Change
-	var corrected []kafka.Binding
+	corrected := map[kafka.Binding][]record.Ref{}
 	var failure error
 	w.mu.Lock()
 	for i, binding := range bindings {
@@ -188,7 +204,7 @@ func (w *Writer) add(ctx context.Context, bindings []kafka.Binding) error {
 			}
 			entry := w.ours[binding]
 			if entry.Phase == record.Held {
-				corrected = append(corrected, binding)
+				corrected[binding] = slices.SortedFunc(maps.Keys(w.declared.wanted[binding]), compareRefs)
 				continue
 			}
 			held = append(held, record.Change{Key: key(binding), Entry: &record.Entry{Phase: record.Held}})
@@ -202,8 +218,10 @@ func (w *Writer) add(ctx context.Context, bindings []kafka.Binding) error {
 	}
 	w.mu.Unlock()
 	if w.options.Corrected != nil {
-		for _, binding := range corrected {
-			w.options.Corrected(binding)
+		for binding, owners := range corrected {
+			for _, owner := range owners {
+				w.options.Corrected(owner, binding)
+			}
 		}
 	}
 	return cmp.Or(failure, w.store(ctx, held))

@@ -53,6 +53,16 @@ func (c Cause) String() string {
 	}
 }
 
+// causeOf is the Cause that a record names.
+func causeOf(word string) (Cause, bool) {
+	for cause := Now; cause <= Absent; cause++ {
+		if cause.String() == word {
+			return cause, true
+		}
+	}
+	return 0, false
+}
+
 // How long a binding is left after the last resource let it go.
 const (
 	// askedAfter bridges a delete and recreate.

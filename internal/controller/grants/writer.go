@@ -35,12 +35,28 @@ type Options struct {
 	// changed. It must not block.
 	Wake func(record.Ref)
 	// Corrected is told of bindings that somebody else had removed, and that are
-	// there again. It must not block. Nil means that nobody asks.
-	Corrected func(kafka.Binding)
+	// there again, for each resource that wants it. It must not block. Nil means
+	// that nobody asks.
+	Corrected func(record.Ref, kafka.Binding)
 	// Fatal is told that another process holds the lease: this one must end.
 	Fatal func(error)
-	// Additive: nothing is removed. Take: what was found is Weir's.
-	Additive, Take bool
+	// Rebuilt: the record was lost. What is there when the expected resources
+	// have declared it counts as made by Weir.
+	Rebuilt bool
+	Settings
+}
+
+// Settings are what the platform decides, and may decide anew.
+type Settings struct {
+	// Additive: nothing is removed, as where another Kubernetes cluster wrote the
+	// record.
+	Additive bool
+	// Take makes what was found Weir's.
+	Take bool
+	// Agreed is the digest of removals that the brake holds and that may go.
+	Agreed string
+	// Suspended: no request is made.
+	Suspended bool
 }
 
 const (
@@ -63,20 +79,21 @@ type Writer struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 
-	mu        sync.Mutex
-	declared  *Declared
-	ours      map[kafka.Binding]record.Entry
-	have      map[kafka.Binding]struct{} // nil before the first look
-	refused   map[kafka.Binding]error
-	removals  map[kafka.Binding]int // by somebody else, of a binding of ours
-	disabled  time.Time             // since when there is no authorizer; zero while there is one
-	braked    []time.Time           // when removals under the brake were made
-	agreed    string
-	held      *Held
-	trouble   error
-	suspended bool
-	touched   map[record.Ref]struct{} // whose state may have changed
-	told      map[record.Ref]State
+	mu         sync.Mutex
+	declared   *Declared
+	ours       map[kafka.Binding]record.Entry
+	have       map[kafka.Binding]struct{} // nil before the first look
+	refused    map[kafka.Binding]error
+	removals   map[kafka.Binding]int // by somebody else, of a binding of ours
+	disabled   time.Time             // since when there is no authorizer; zero while there is one
+	braked     []time.Time           // when removals under the brake were made
+	settings   Settings
+	rebuilding bool // the record was lost, and not all expected have declared
+	held       *Held
+	trouble    error
+	ended      chan struct{}           // closes when a round has ended; then there is another
+	touched    map[record.Ref]struct{} // whose state may have changed
+	told       map[record.Ref]State
 }
 
 // New starts a writer.
@@ -90,6 +107,7 @@ func New(options Options) *Writer {
 		removals: map[kafka.Binding]int{},
 		touched:  map[record.Ref]struct{}{},
 		told:     map[record.Ref]State{},
+		settings: options.Settings, rebuilding: options.Rebuilt, ended: make(chan struct{}),
 	}
 	for key, entry := range options.Entries {
 		if key.Kind != record.Binding {
@@ -128,11 +146,15 @@ func (w *Writer) Gone(owner record.Ref, cause Cause) {
 	})
 }
 
-// Agree lets removals go that the brake holds, by their digest.
-func (w *Writer) Agree(digest string) { w.change(func() { w.agreed = digest }) }
-
-// Suspend makes no request any more, until it is said otherwise.
-func (w *Writer) Suspend(suspended bool) { w.change(func() { w.suspended = suspended }) }
+// Set changes the settings.
+func (w *Writer) Set(settings Settings) {
+	w.mu.Lock()
+	same := w.settings == settings
+	w.mu.Unlock()
+	if !same {
+		w.change(func() { w.settings = settings })
+	}
+}
 
 // Sweep looks at all bindings at once, and not only after the resync interval.
 func (w *Writer) Sweep() { w.change(func() { w.have = nil }) }
@@ -144,6 +166,24 @@ func (w *Writer) change(do func()) {
 	select {
 	case w.kick <- struct{}{}:
 	default: // it is awake
+	}
+}
+
+// Await is State, once the writer has done what is due for a resource, or when
+// ctx ends.
+func (w *Writer) Await(ctx context.Context, owner record.Ref) State {
+	for {
+		w.mu.Lock()
+		state, ended := w.state(owner), w.ended
+		w.mu.Unlock()
+		if state.Phase != Unknown && state.Phase != Pending || state.Why != nil {
+			return state
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return state
+		}
 	}
 }
 

@@ -385,7 +385,7 @@ func TestDriftAndContest(t *testing.T) {
 		world := newWorld()
 		var corrected []string
 		w, _ := world.start(t, func(o *Options) {
-			o.Corrected = func(binding kafka.Binding) { corrected = append(corrected, binding.Name) }
+			o.Corrected = func(_ record.Ref, binding kafka.Binding) { corrected = append(corrected, binding.Name) }
 		})
 		defer w.Close()
 		w.Declare(owner("orders"), granting("a"), Asked)
@@ -443,7 +443,7 @@ func TestBrakeHoldsAndLetsGo(t *testing.T) {
 		if held == nil || held.Number != 30 || held.Cause != Consequence || !world.has(topics...) {
 			t.Fatalf("held %+v, %d bindings", held, len(world.bindings))
 		}
-		w.Agree(held.Digest)
+		w.Set(Settings{Agreed: held.Digest})
 		synctest.Wait()
 		if !world.has() || w.Report().Held != nil {
 			t.Errorf("let go: %v, %+v", world.bindings, w.Report())
@@ -457,7 +457,7 @@ func TestSuspendedAndAdditive(t *testing.T) {
 		w, _ := world.start(t)
 		w.Declare(owner("orders"), granting("a"), Asked)
 		synctest.Wait()
-		w.Suspend(true)
+		w.Set(Settings{Suspended: true})
 		w.Declare(owner("orders"), granting("b"), Now)
 		time.Sleep(time.Hour)
 		synctest.Wait()

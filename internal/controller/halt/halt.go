@@ -41,6 +41,8 @@ const (
 	Waiting
 	// Suspended: spec.suspend. Ready=Unknown.
 	Suspended
+	// Undecided: it is not known yet what to say; status stays as it is.
+	Undecided
 )
 
 func (h *Halt) Error() string { return h.Message }
@@ -73,6 +75,12 @@ func Soon(after time.Duration, err error) error {
 // Suspend says that spec.suspend is set.
 func Suspend() error {
 	return &Halt{Kind: Suspended, Reason: v1alpha1.ReasonSuspended, Message: "spec.suspend is true; nothing is touched"}
+}
+
+// Undecide says that nothing can be said yet, as when the operator has just
+// started. Whoever knows more wakes the resource.
+func Undecide(format string, args ...any) error {
+	return &Halt{Kind: Undecided, Reason: v1alpha1.ReasonProgressing, Message: fmt.Sprintf(format, args...)}
 }
 
 // Together makes one error of those of independent parts of a pass, nil where

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller"
 	"github.com/weir-dev/weir/test/env"
 	"github.com/weir-dev/weir/test/env/kube"
@@ -33,6 +34,7 @@ type Harness struct {
 	Events    *Recorder
 	Parts     controller.Parts
 	Live      client.Client // neither cached nor tapped
+	clusters  []*v1alpha1.KafkaCluster
 }
 
 // New has a namespace for a team and one for the operator of its own,
@@ -64,7 +66,9 @@ func NewOn(t *testing.T, on *env.Kafka) *Harness {
 	h.Must(err)
 	served, err := discovery.NewDiscoveryClientForConfig(control.Config)
 	h.Must(err)
-	h.Parts = controller.Parts{Client: mine, Live: h.Live, Events: h.Events, Served: served.ServerResourcesForGroupVersion}
+	direct, err := client.New(config, client.Options{Scheme: shared.GetScheme(), Mapper: shared.GetRESTMapper()})
+	h.Must(err)
+	h.Parts = controller.Parts{Client: mine, Direct: direct, Events: h.Events, Served: served.ServerResourcesForGroupVersion}
 	h.start()
 	t.Cleanup(func() { h.stop() })
 	return h
@@ -76,20 +80,27 @@ func (h *Harness) start() {
 	h.Running = controller.New(h.Parts, controller.Options{
 		Namespace: h.Operator, Image: "weir:test", Resync: time.Minute,
 		LagInterval: 100 * time.Millisecond, StatusInterval: time.Nanosecond, PollInterval: time.Second,
+		Leads: func(context.Context) (bool, error) { return true, nil },
+		Fatal: func(err error) { h.Errorf("the operator was to end: %v", err) },
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
 	collectors := h.Running.Collectors
 	group.Go(func() { _ = collectors.Start(ctx) })
-	clusters := h.Running.Clusters
-	h.stop = func() { cancel(); group.Wait(); clusters.Close() }
+	running := h.Running
+	h.stop = func() { cancel(); group.Wait(); running.Close() }
 }
 
 // Restart ends the operator, as a crash does between two passes or in the
-// middle of one that failed, and starts another one.
+// middle of one that failed, and starts another one, which looks at the
+// KafkaClusters first.
 func (h *Harness) Restart() {
+	h.Helper()
 	h.stop()
 	h.start()
+	for _, cluster := range h.clusters {
+		_, _ = h.Pass(cluster) // its conditions say more
+	}
 }
 
 // Must ends the test where err is one.

@@ -82,7 +82,7 @@ func (h *Harness) MakeTopic(name string, partitions int32, config map[string]str
 func (h *Harness) DropTopic(name string) {
 	h.Helper()
 	admin := h.Admin()
-	h.Must(admin.DeleteTopic(h.Context(), name))
+	h.Must(admin.DeleteTopic(h.Context(), name, ""))
 	h.Await(func() string {
 		if topic, err := admin.ObserveTopic(h.Context(), name); err != nil || topic.Exists {
 			return fmt.Sprintf("topic %s is still there: %v", name, err)

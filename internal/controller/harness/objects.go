@@ -5,8 +5,6 @@ import (
 
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/weir-dev/weir/api/v1alpha1"
 )
 
 // Create creates obj and waits until the cache has it.
@@ -62,12 +60,6 @@ func (h *Harness) Sync(obj client.Object) {
 	})
 }
 
-// Force annotates obj so that it goes without the clean-up.
-func (h *Harness) Force(obj client.Object) {
-	h.Helper()
-	h.Update(obj, func() { obj.SetAnnotations(map[string]string{v1alpha1.ForceDeleteAnnotation: "true"}) })
-}
-
 // Gone says whether the API server has no obj any more.
 func (h *Harness) Gone(obj client.Object) bool {
 	h.Helper()
@@ -82,7 +74,3 @@ func (h *Harness) Reread(obj client.Object, name string) client.Object {
 	h.Must(h.Live.Get(h.Context(), client.ObjectKey{Namespace: h.Namespace, Name: name}, obj))
 	return obj
 }
-
-// OrForceWords is what a message says besides while only the clean-up keeps a
-// resource.
-const OrForceWords = "; the resource goes when this is over, or at once with the annotation weir.dev/force-delete=true"

@@ -17,17 +17,18 @@ func (h *Harness) Pass(obj client.Object) (reconcile.Result, error) {
 	h.Sync(obj)
 	var result reconcile.Result
 	var err error
-	switch o := obj.DeepCopyObject().(type) {
+	request := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(obj)}
+	switch obj.(type) {
 	case *v1alpha1.KafkaCluster:
-		result, err = h.Running.Cluster.Reconcile(h.Context(), o)
+		result, err = h.Running.Cluster.Reconcile(h.Context(), request)
 	case *v1alpha1.Topic:
-		result, err = h.Running.Topic.Reconcile(h.Context(), o)
+		result, err = h.Running.Topic.Reconcile(h.Context(), request)
 	case *v1alpha1.OutboxRelay:
-		result, err = h.Running.Relay.Reconcile(h.Context(), o)
+		result, err = h.Running.Relay.Reconcile(h.Context(), request)
 	case *v1alpha1.ConsumerGroup:
-		result, err = h.Running.Group.Reconcile(h.Context(), o)
+		result, err = h.Running.Group.Reconcile(h.Context(), request)
 	case *v1alpha1.DeadLetterPolicy:
-		result, err = h.Running.Policy.Reconcile(h.Context(), o)
+		result, err = h.Running.Policy.Reconcile(h.Context(), request)
 	}
 	uid := obj.GetUID()
 	h.Sync(obj)

@@ -4,6 +4,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/test/env"
@@ -19,6 +20,7 @@ func (h *Harness) Cluster(change ...func(*v1alpha1.KafkaCluster)) *v1alpha1.Kafk
 		fn(cluster)
 	}
 	h.Create(cluster)
+	h.clusters = append(h.clusters, cluster)
 	_, _ = h.Pass(cluster) // its conditions say more
 	return cluster
 }
@@ -27,6 +29,9 @@ func (h *Harness) Cluster(change ...func(*v1alpha1.KafkaCluster)) *v1alpha1.Kafk
 var mechanisms = map[string]v1alpha1.SASLMechanism{
 	env.Plain: v1alpha1.SASLPlain, env.ScramSHA256: v1alpha1.SASLScramSHA256, env.ScramSHA512: v1alpha1.SASLScramSHA512,
 }
+
+// Mechanism is the API's name of how the super user of a Kafka authenticates.
+func Mechanism(on *env.Kafka) v1alpha1.SASLMechanism { return mechanisms[on.Admin.Mechanism] }
 
 // ClusterSpec is a KafkaCluster on the harness's Kafka, named by this test's namespace.
 func (h *Harness) ClusterSpec() *v1alpha1.KafkaCluster {
@@ -41,6 +46,11 @@ func (h *Harness) ClusterSpec() *v1alpha1.KafkaCluster {
 
 // KeyOf is the namespace and name of obj.
 func KeyOf(obj client.Object) client.ObjectKey { return client.ObjectKeyFromObject(obj) }
+
+// RequestOf asks for a pass over obj.
+func RequestOf(obj client.Object) reconcile.Request {
+	return reconcile.Request{NamespacedName: KeyOf(obj)}
+}
 
 // ClusterRef refers to the KafkaCluster that Cluster makes.
 func (h *Harness) ClusterRef() *v1alpha1.ClusterReference {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/harness"
+	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/test/env"
 )
 
@@ -94,29 +95,30 @@ func TestKafkaClusterHealsWhenItsSecretDoes(t *testing.T) {
 	}
 }
 
-func TestKafkaClusterStaysWhileItIsUsed(t *testing.T) {
+// Of two that lead to one Kafka one acts; when it goes, the other one may.
+func TestOneKafkaClusterActs(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t)
 	cluster := h.Cluster()
-	topic := h.Topic("orders")
-	h.Pass(topic)
-	h.Delete(cluster)
-	h.Pass(cluster)
-	h.Wants(cluster, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonInUse, "Topic "+h.Namespace+"/orders")
-	// A team is not told to delete what belongs to others.
-	late := h.Topic("late")
-	h.Pass(late)
-	h.Wants(late, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonClusterNotReady,
-		`KafkaCluster "`+cluster.Name+`" is being deleted: its owner has to decide; nothing on it is changed any more`)
-	h.Delete(late)
+	topic := h.ReadyTopic("orders", harness.WithAccess)
+	second := h.Cluster(func(c *v1alpha1.KafkaCluster) { c.Name += "-2" })
+	h.WantsStalled(second, v1alpha1.ReasonClusterIDInUse, `KafkaCluster "`+cluster.Name+`" acts for the Kafka cluster with the ID "`+cluster.Status.ClusterID+`" already`)
 
-	h.Delete(topic)
+	// It goes at once, and what was made there stays.
+	h.Delete(cluster)
+	h.WantsGone(cluster)
 	h.Pass(topic)
-	if !h.Gone(topic) {
-		t.Fatal("the Topic did not go")
-	}
-	h.Pass(cluster)
-	if !h.Gone(cluster) {
-		t.Error("the KafkaCluster did not go, though nothing uses it")
+	h.Wants(topic, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonClusterNotFound, "create it, or name another one in spec.clusterRef")
+	h.PassUntilReady(second)
+	h.WantsBindings(topic.Status.TopicName, kafka.Produce("User:checkout", topic.Status.TopicName)...)
+
+	// And here it is again.
+	h.Delete(second)
+	h.WantsGone(second)
+	again := h.Cluster()
+	h.PassUntilReady(again)
+	h.PassUntilReady(topic)
+	if again.Annotations[v1alpha1.RecordAnnotation] != again.Status.ClusterID {
+		t.Errorf("annotations %v, cluster ID %s", again.Annotations, again.Status.ClusterID)
 	}
 }

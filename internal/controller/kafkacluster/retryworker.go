@@ -15,33 +15,37 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/estate"
+	"github.com/weir-dev/weir/internal/controller/grants"
 	"github.com/weir-dev/weir/internal/controller/halt"
-	"github.com/weir-dev/weir/internal/controller/release"
+	"github.com/weir-dev/weir/internal/controller/policy"
+	"github.com/weir-dev/weir/internal/controller/record"
 	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/controller/worker"
-	"github.com/weir-dev/weir/internal/deadletter"
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/internal/relay/config"
 )
 
 // ensureRetryWorker makes the retry worker follow the groups of a cluster, and
 // says in RetryWorkerReady how it is. A worker that cannot run is no reason
-// for the cluster not to be Ready: topics do not need it.
-func (r *Reconciler) ensureRetryWorker(ctx context.Context, before, cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster) error {
-	groups, err := r.retryGroups(ctx, cluster)
+// for the cluster not to be Ready: topics do not need it. What it needs on the
+// dead letter topics of a group that group declares.
+func (r *Reconciler) ensureRetryWorker(ctx context.Context, cluster *v1alpha1.KafkaCluster, opened *estate.Estate) error {
+	groups, err := r.retryGroups(ctx, cluster, opened)
 	if err != nil {
 		return err
 	}
-	want := retryBindings(cluster, groups)
-	if _, err := r.Grants.Grant(ctx, cluster.Name, connection, before, cluster, want); err != nil {
-		return err
+	var wants grants.Wants
+	if worker := cluster.Spec.RetryWorker; worker != nil && len(groups) > 0 {
+		wants = estate.Granting(kafka.ReadGroup(worker.Kafka.Principal, estate.RetryGroup(opened.ID)))
 	}
+	opened.Declare(estate.RefOf(cluster), estate.VersionOf(cluster), wants)
 	if len(groups) == 0 {
 		cluster.Status.RetryWorker = nil
 		meta.RemoveStatusCondition(&cluster.Status.Conditions, v1alpha1.ConditionRetryWorkerReady)
 		return r.removeRetryWorker(ctx, cluster)
 	}
-	err = r.runRetryWorker(ctx, cluster, groups)
+	err = r.runRetryWorker(ctx, cluster, opened, groups)
 	h, halted := halt.As(err)
 	switch {
 	case err == nil:
@@ -64,7 +68,7 @@ func doubtRetryWorker(cluster *v1alpha1.KafkaCluster) {
 
 // runRetryWorker applies the worker and reads its state. Halts say why it does
 // not work.
-func (r *Reconciler) runRetryWorker(ctx context.Context, cluster *v1alpha1.KafkaCluster, groups []config.RetryGroup) error {
+func (r *Reconciler) runRetryWorker(ctx context.Context, cluster *v1alpha1.KafkaCluster, opened *estate.Estate, groups []config.RetryGroup) error {
 	secret, err := retrySecret(cluster, r.Clusters.Namespace)
 	if err != nil {
 		cluster.Status.RetryWorker = nil
@@ -83,7 +87,7 @@ func (r *Reconciler) runRetryWorker(ctx context.Context, cluster *v1alpha1.Kafka
 	if err != nil {
 		return err
 	}
-	rendered, err := renderRetryWorker(cluster, groups, secret, keys, authority, r.Clusters.Namespace, r.Image)
+	rendered, err := renderRetryWorker(cluster, opened.ID, groups, secret, keys, authority, r.Clusters.Namespace, r.Image)
 	if err != nil {
 		return err
 	}
@@ -126,7 +130,7 @@ func judgeRetryWorker(states []worker.PodState[config.RetryState], noPod string)
 
 // retryGroups are the groups of a cluster whose failed records the worker
 // moves, ordered by group ID.
-func (r *Reconciler) retryGroups(ctx context.Context, cluster *v1alpha1.KafkaCluster) ([]config.RetryGroup, error) {
+func (r *Reconciler) retryGroups(ctx context.Context, cluster *v1alpha1.KafkaCluster, opened *estate.Estate) ([]config.RetryGroup, error) {
 	var all v1alpha1.ConsumerGroupList
 	if err := r.Client.List(ctx, &all); err != nil {
 		return nil, fmt.Errorf("listing consumer groups: %w", err)
@@ -139,19 +143,23 @@ func (r *Reconciler) retryGroups(ctx context.Context, cluster *v1alpha1.KafkaClu
 	for i := range all.Items {
 		group := &all.Items[i]
 		ref := group.Spec.DeadLetterPolicyRef
-		if group.Status.Cluster != cluster.Name || group.Status.DeadLetters == nil || ref == nil || !group.DeletionTimestamp.IsZero() {
+		id := estate.GroupID(group)
+		entry, _ := opened.Entry(record.Key{Kind: record.Group, Name: id})
+		if entry.Holder != estate.RefOf(group) || entry.Lane == nil || ref == nil || !group.DeletionTimestamp.IsZero() {
 			continue
 		}
-		var policy v1alpha1.DeadLetterPolicy
-		err := r.Client.Get(ctx, client.ObjectKey{Namespace: group.Namespace, Name: ref.Name}, &policy)
+		var found v1alpha1.DeadLetterPolicy
+		err := r.Client.Get(ctx, client.ObjectKey{Namespace: group.Namespace, Name: ref.Name}, &found)
 		if client.IgnoreNotFound(err) != nil {
 			return nil, err
 		}
-		told, had := previous[group.Status.GroupID]
-		// A policy that is gone, suspended, refused or not looked at yet leaves
-		// it at what the worker has been told last.
-		if err == nil && settle.WasReady(&policy) {
-			told, had = retryGroup(group, &policy, told.Waits), true
+		told, had := previous[id]
+		// A policy that is gone, suspended or refused leaves it at what the worker
+		// has been told last.
+		if err == nil && !found.Spec.Suspend {
+			if schedule, err := policy.Schedule(&found); err == nil {
+				told, had = retryGroup(group, &found, schedule, entry.Lane.Waits), true
+			}
 		}
 		if had {
 			groups = append(groups, told)
@@ -191,41 +199,8 @@ func (r *Reconciler) previousGroups(ctx context.Context, cluster *v1alpha1.Kafka
 	return groups, nil
 }
 
-// revokeRetryWorker takes back what the worker of a cluster was granted; owner
-// references collect the worker.
-func (r *Reconciler) revokeRetryWorker(ctx context.Context, before, cluster *v1alpha1.KafkaCluster) error {
-	if len(cluster.Status.ManagedBindings) == 0 || cluster.Spec.Suspend || release.Forced(cluster) {
-		return nil
-	}
-	connection, err := r.Clusters.Behind(ctx, cluster)
-	if err != nil {
-		return err
-	}
-	return r.Grants.Revoke(ctx, cluster.Name, connection, before, cluster)
-}
-
 func (r *Reconciler) removeRetryWorker(ctx context.Context, cluster *v1alpha1.KafkaCluster) error {
 	return worker.Undeploy(ctx, r.Children, cluster, worker.Spec{
 		Name: RetryWorkerName(cluster.Name), Namespace: r.Clusters.Namespace, Component: retryComponent,
 	})
-}
-
-// retryBindings are what the worker needs in Kafka, if it has a principal of
-// its own.
-func retryBindings(cluster *v1alpha1.KafkaCluster, groups []config.RetryGroup) []kafka.Binding {
-	if cluster.Spec.RetryWorker == nil || len(groups) == 0 {
-		return nil
-	}
-	principal := cluster.Spec.RetryWorker.Kafka.Principal
-	bindings := kafka.ReadGroup(principal, RetryConsumerGroup(cluster.Name))
-	for _, group := range groups {
-		bindings = append(bindings, kafka.Consume(principal, deadletter.Failed(group.Group))...)
-		bindings = append(bindings, kafka.Publish(principal, deadletter.Retry(group.Group))...)
-		bindings = append(bindings, kafka.Publish(principal, deadletter.DLT(group.Group))...)
-		for n := 1; n <= group.Waits; n++ {
-			bindings = append(bindings, kafka.Consume(principal, deadletter.Wait(group.Group, n))...)
-			bindings = append(bindings, kafka.Publish(principal, deadletter.Wait(group.Group, n))...)
-		}
-	}
-	return bindings
 }

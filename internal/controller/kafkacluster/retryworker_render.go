@@ -3,12 +3,15 @@ package kafkacluster
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/estate"
 	"github.com/weir-dev/weir/internal/controller/halt"
 	"github.com/weir-dev/weir/internal/controller/worker"
 	"github.com/weir-dev/weir/internal/relay/config"
@@ -19,8 +22,13 @@ const retryComponent = "retry"
 // RetryWorkerName names the Deployment of the retry worker of a KafkaCluster.
 func RetryWorkerName(cluster string) string { return "weir-retry-" + cluster }
 
-// RetryConsumerGroup is the consumer group by which the retry worker reads.
-func RetryConsumerGroup(cluster string) string { return "weir-retry-" + cluster }
+// ClusterOfWorker is the name of the KafkaCluster whose retry worker a Deployment
+// or a ConfigMap belongs to.
+func ClusterOfWorker(obj client.Object) (string, bool) {
+	labels := obj.GetLabels()
+	name, ok := strings.CutPrefix(labels["app.kubernetes.io/instance"], RetryWorkerName(""))
+	return name, ok && labels["app.kubernetes.io/component"] == retryComponent
+}
 
 // retrySecret is the Secret that the worker authenticates with; empty on a
 // cluster without authentication. The operator's own is never given to it.
@@ -36,36 +44,36 @@ func retrySecret(cluster *v1alpha1.KafkaCluster, namespace string) (string, erro
 	}
 }
 
-// retryGroup is what the worker has to know of a group and its policy. Waits is
-// the number of wait topics that it has been told of before.
-func retryGroup(group *v1alpha1.ConsumerGroup, policy *v1alpha1.DeadLetterPolicy, waits int) config.RetryGroup {
+// retryGroup is what the worker has to know of a group and its policy, whose
+// schedule that is. Waits is the number of wait topics that the record has.
+func retryGroup(group *v1alpha1.ConsumerGroup, policy *v1alpha1.DeadLetterPolicy, schedule []time.Duration, waits int) config.RetryGroup {
 	result := config.RetryGroup{
 		Name:            group.Namespace + "/" + group.Name,
-		Group:           group.Status.GroupID,
-		Waits:           int(group.Status.DeadLetters.WaitTopics),
+		Group:           estate.GroupID(group),
 		MaxAttempts:     int(policy.Spec.Retry.MaxAttempts),
 		JitterPercent:   int(policy.Spec.Retry.Backoff.JitterPercent),
 		PermanentErrors: policy.Spec.Retry.PermanentErrors,
 	}
-	for _, delay := range policy.Status.Schedule {
-		result.Delays = append(result.Delays, config.Duration(delay.Duration))
+	for _, delay := range schedule {
+		result.Delays = append(result.Delays, config.Duration(delay))
 	}
 	// The wait topics of a longer schedule may not exist yet, and those of a
 	// shorter one may still hold records.
-	result.Waits = max(result.Waits, len(result.Delays), waits)
+	result.Waits = max(len(result.Delays), waits)
 	if policy.Spec.Retry.MaxElapsed != nil {
 		result.MaxElapsed = config.Duration(policy.Spec.Retry.MaxElapsed.Duration)
 	}
 	return result
 }
 
-// renderRetryWorker renders the worker of a cluster; the arguments are as in
-// render, namespace is the operator's.
-func renderRetryWorker(cluster *v1alpha1.KafkaCluster, groups []config.RetryGroup, secret string, keys []string, authority, namespace, image string) (worker.Spec, error) {
+// renderRetryWorker renders the worker of a cluster, whose Kafka cluster ID that
+// is; the other arguments are as in render, namespace is the operator's. The
+// worker outlives its KafkaCluster, which may come back under another name.
+func renderRetryWorker(cluster *v1alpha1.KafkaCluster, id string, groups []config.RetryGroup, secret string, keys []string, authority, namespace, image string) (worker.Spec, error) {
 	text, err := json.MarshalIndent(config.Retry{
 		Name:          cluster.Name,
 		Kafka:         worker.KafkaConfig(cluster, authority != "", keys),
-		ConsumerGroup: RetryConsumerGroup(cluster.Name),
+		ConsumerGroup: estate.RetryGroup(id),
 		Groups:        groups,
 	}, "", "  ")
 	if err != nil {
@@ -76,7 +84,6 @@ func renderRetryWorker(cluster *v1alpha1.KafkaCluster, groups []config.RetryGrou
 		spec = &v1alpha1.RetryWorkerSpec{}
 	}
 	rendered := worker.Spec{
-		Owner:      *metav1.NewControllerRef(cluster, v1alpha1.GroupVersion.WithKind("KafkaCluster")),
 		Name:       RetryWorkerName(cluster.Name),
 		Namespace:  namespace,
 		Component:  retryComponent,

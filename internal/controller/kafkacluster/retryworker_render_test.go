@@ -15,7 +15,7 @@ func goldenRetryWorker(t *testing.T) worker.Spec {
 		Name: "finance/billing", Group: "billing", Waits: 2, MaxAttempts: 3, Delays: []config.Duration{config.Duration(time.Second), config.Duration(time.Minute)},
 		JitterPercent: 20, MaxElapsed: config.Duration(time.Hour), PermanentErrors: []string{"*SchemaException"},
 	}}
-	rendered, err := renderRetryWorker(golden.Cluster(), groups, "retry-kafka", []string{"username", "password"}, "", "weir-system", "weir:1")
+	rendered, err := renderRetryWorker(golden.Cluster(), "cluster-id", groups, "retry-kafka", []string{"username", "password"}, "", "weir-system", "weir:1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,13 +13,13 @@ import (
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/child"
+	"github.com/weir-dev/weir/internal/controller/estate"
 	"github.com/weir-dev/weir/internal/controller/harness"
 	"github.com/weir-dev/weir/internal/controller/kafkacluster"
 	"github.com/weir-dev/weir/internal/controller/worker"
 	"github.com/weir-dev/weir/internal/deadletter"
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/internal/relay/config"
-	"github.com/weir-dev/weir/test/env"
 )
 
 // told is what the retry worker of a cluster is told by its ConfigMap, once the
@@ -70,7 +70,7 @@ func TestRetryWorkerComesAndGoes(t *testing.T) {
 	if workload := cluster.Status.RetryWorker; workload == nil || workload.Name != "weir-retry-"+cluster.Name || workload.Replicas != 1 {
 		t.Errorf("status.retryWorker is %+v", workload)
 	}
-	h.WantsBindings(kafkacluster.RetryConsumerGroup(cluster.Name), kafka.ReadGroup("User:retry", kafkacluster.RetryConsumerGroup(cluster.Name))...)
+	h.WantsBindings(estate.RetryGroup(cluster.Status.ClusterID), kafka.ReadGroup("User:retry", estate.RetryGroup(cluster.Status.ClusterID))...)
 	h.WantsBindings(deadletter.Failed(id), append(kafka.Consume("User:retry", deadletter.Failed(id)), kafka.Produce("User:billing", deadletter.Failed(id))...)...)
 	h.WantsBindings(deadletter.Retry(id), append(kafka.Publish("User:retry", deadletter.Retry(id)), kafka.Consume("User:billing", deadletter.Retry(id))...)...)
 	h.WantsBindings(deadletter.DLT(id), kafka.Publish("User:retry", deadletter.DLT(id))...)
@@ -78,12 +78,7 @@ func TestRetryWorkerComesAndGoes(t *testing.T) {
 		h.WantsBindings(wait, append(kafka.Publish("User:retry", wait), kafka.Consume("User:retry", wait)...)...)
 	}
 
-	// A policy that has changed, and that Weir has not looked at yet, is not
-	// told half: attempts of the new one, delays of the old one.
 	h.Update(policy, func() { policy.Spec.Retry.MaxAttempts, policy.Spec.Retry.PermanentErrors = 4, nil })
-	h.Settled(cluster)
-	wantsTold(want)
-	h.Pass(policy)
 	h.Settled(cluster)
 	want.MaxAttempts, want.Waits, want.PermanentErrors = 4, 3, nil
 	want.Delays = append(want.Delays, millisecond(100))
@@ -110,6 +105,7 @@ func TestRetryWorkerComesAndGoes(t *testing.T) {
 	if groups := told(h, cluster).Groups; len(groups) != 2 || groups[0].Group != other.Status.GroupID {
 		t.Errorf("the worker is told of %+v", groups)
 	}
+	h.Pass(group) // or nobody has seen it when it goes
 	h.Delete(group)
 	h.WantsGone(group)
 	h.Settled(cluster)
@@ -124,7 +120,7 @@ func TestRetryWorkerComesAndGoes(t *testing.T) {
 	if told(h, cluster) != nil || cluster.Status.RetryWorker != nil || h.Condition(cluster, v1alpha1.ConditionRetryWorkerReady).Type != "" {
 		t.Errorf("there is still a retry worker: %+v", cluster.Status)
 	}
-	h.WantsBindings(kafkacluster.RetryConsumerGroup(cluster.Name))
+	h.WantsBindings(estate.RetryGroup(cluster.Status.ClusterID))
 }
 
 // The operator's own credentials are a super user's, and worth more than a
@@ -227,39 +223,29 @@ func TestRetryWorkerTroubles(t *testing.T) {
 	h.Wants(cluster, v1alpha1.ConditionRetryWorkerReady, metav1.ConditionFalse, child.ReasonRejected, "spec.template.spec.tolerations")
 }
 
-// Deleting a KafkaCluster revokes its retry worker's grants.
+// The retry worker outlives its KafkaCluster, and so do its grants: another one
+// may lead to the same Kafka.
 func TestRetryWorkerOfADeletedCluster(t *testing.T) {
 	t.Parallel()
-	gated, gate := env.SharedGate(t)
-	h := harness.NewOn(t, gated)
-	cluster := h.Cluster(func(c *v1alpha1.KafkaCluster) {
-		h.Secret(h.Operator, "retry", "username", "retry", "password", "secret")
-		c.Spec.RetryWorker = &v1alpha1.RetryWorkerSpec{Kafka: v1alpha1.KafkaCredentials{
-			Principal: "User:retry", CredentialsSecretRef: v1alpha1.SecretReference{Name: "retry"},
-		}}
-	})
+	h := harness.New(t)
+	cluster := h.Cluster(h.WithRetryWorker)
 	h.ReadyTopic("orders")
 	h.Policy("standard")
-	group := h.ReadyGroup("billing", harness.WithPolicy)
+	h.ReadyGroup("billing", harness.WithPolicy)
 	h.Settled(cluster)
+	id, name := estate.RetryGroup(cluster.Status.ClusterID), kafkacluster.RetryWorkerName(cluster.Name)
 	h.Delete(cluster)
-	h.Pass(cluster)
-	h.Wants(cluster, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonInUse,
-		"still used by ConsumerGroup "+h.Namespace+"/billing, Topic "+h.Namespace+"/orders; delete them first, or annotate this KafkaCluster with weir.dev/force-delete=true")
-	h.Delete(group)
-	h.WantsGone(group)
-	topic := h.Reread(&v1alpha1.Topic{}, "orders")
-	h.Delete(topic)
-	h.WantsGone(topic)
-	gate.Cut()
-	h.Pass(cluster)
-	h.Wants(cluster, v1alpha1.ConditionReconciling, metav1.ConditionTrue, kafka.Unreachable, harness.OrForceWords)
-	gate.Reopen(t)
-	h.Await(func() string {
-		if _, err := h.Pass(cluster); err != nil || !h.Gone(cluster) {
-			return "the KafkaCluster did not go"
-		}
-		return ""
-	})
-	h.WantsBindings(kafkacluster.RetryConsumerGroup(cluster.Name))
+	h.WantsGone(cluster)
+	var deployment appsv1.Deployment
+	h.Must(h.Live.Get(t.Context(), client.ObjectKey{Namespace: h.Operator, Name: name}, &deployment))
+	if len(deployment.OwnerReferences) > 0 {
+		t.Errorf("the worker goes with %v", deployment.OwnerReferences)
+	}
+	h.WantsBindings(id, kafka.ReadGroup("User:retry", id)...)
+
+	again := h.Cluster(h.WithRetryWorker)
+	h.Settled(again)
+	if told := told(h, again); told == nil || len(told.Groups) != 1 {
+		t.Errorf("the worker is told %+v", told)
+	}
 }

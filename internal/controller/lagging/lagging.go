@@ -11,9 +11,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 
-	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/internal/lag"
 )
@@ -26,8 +24,8 @@ type Collectors struct {
 	// there is none.
 	connect  func(cluster string) *kafka.Cluster
 	interval time.Duration
-	// Wake receives the ConsumerGroup whose verdict has become known or changed.
-	Wake chan event.TypedGenericEvent[*v1alpha1.ConsumerGroup]
+	// wake is told of the ConsumerGroup whose verdict has become known or changed.
+	wake func(types.NamespacedName)
 
 	mu      sync.Mutex
 	running map[string]*running // by KafkaCluster name
@@ -40,12 +38,14 @@ type running struct {
 	end chan struct{}
 }
 
-// New makes collectors that measure once an interval, and reach a cluster by connect.
-func New(connect func(cluster string) *kafka.Cluster, interval time.Duration) *Collectors {
+// New makes collectors that measure once an interval, reach a cluster by connect,
+// and tell wake, which must not block, of the groups whose verdict has become
+// known or changed.
+func New(connect func(cluster string) *kafka.Cluster, interval time.Duration, wake func(types.NamespacedName)) *Collectors {
 	return &Collectors{
 		connect:  connect,
 		interval: interval,
-		Wake:     make(chan event.TypedGenericEvent[*v1alpha1.ConsumerGroup], 1024),
+		wake:     wake,
 		running:  map[string]*running{},
 		start:    make(chan *running),
 	}
@@ -115,10 +115,10 @@ func (c *Collectors) Set(ctx context.Context, cluster string, name types.Namespa
 }
 
 // Remove forgets a group.
-func (c *Collectors) Remove(cluster string, name types.NamespacedName) {
+func (c *Collectors) Remove(name types.NamespacedName) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if one := c.running[cluster]; one != nil {
+	for _, one := range c.running {
 		one.Remove(name.String())
 	}
 }
@@ -146,15 +146,9 @@ func (c *Collectors) Reports() map[string]map[string]lag.Report {
 	return all
 }
 
-// changed wakes the reconciler of a group. Where the queue is full it gives
-// up: the group is looked at again at the status interval anyway.
 func (c *Collectors) changed(key string) {
-	var group v1alpha1.ConsumerGroup
-	group.Namespace, group.Name, _ = cutKey(key)
-	select {
-	case c.Wake <- event.TypedGenericEvent[*v1alpha1.ConsumerGroup]{Object: &group}:
-	default:
-	}
+	namespace, name, _ := cutKey(key)
+	c.wake(types.NamespacedName{Namespace: namespace, Name: name})
 }
 
 // lagSource shows a cluster to the collector.

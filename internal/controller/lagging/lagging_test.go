@@ -35,7 +35,7 @@ func TestClusterWithoutConnection(t *testing.T) {
 func TestCollectorsEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c := New(func(string) *kafka.Cluster { return nil }, time.Second)
+		c := New(func(string) *kafka.Cluster { return nil }, time.Second, func(types.NamespacedName) {})
 		ctx, cancel := context.WithCancel(t.Context())
 		var started sync.WaitGroup
 		started.Go(func() { _ = c.Start(ctx) })

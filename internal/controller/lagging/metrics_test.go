@@ -39,7 +39,7 @@ func (fixedSource) PartitionOffsets(_ context.Context, at map[string][]time.Time
 
 func TestLagMetrics(t *testing.T) {
 	t.Parallel()
-	c := New(nil, time.Hour)
+	c := New(nil, time.Hour, nil)
 	collector := lag.New(fixedSource{}, 10*time.Millisecond, func(string) {})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

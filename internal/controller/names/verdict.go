@@ -19,6 +19,21 @@ func (b *Book) rule(claim Claim, n name) string {
 	return ""
 }
 
+// Use judges a pattern of a name that a resource grants rights on.
+func (b *Book) Use(ref record.Ref, use record.Key) Verdict {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.judgeUse(b.claims[ref], use)
+}
+
+// Claimed says whether a resource claims anything.
+func (b *Book) Claimed(ref record.Ref) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, claimed := b.claims[ref]
+	return claimed
+}
+
 // Verdict judges a claim; false without one. exists reports whether a topic is
 // in Kafka; it is asked for topics of lanes alone.
 func (b *Book) Verdict(ref record.Ref, exists func(record.Key) bool) (Verdict, bool) {
@@ -63,12 +78,11 @@ func (b *Book) judge(claim Claim, n name, exists func(record.Key) bool) Verdict 
 	return Verdict{Outcome: Mine}
 }
 
+// judgeUse says first what is another namespace's: what is only outside of a rule
+// may have been granted before the rule changed.
 func (b *Book) judgeUse(claim Claim, use record.Key) Verdict {
 	if why := b.reserved.refuses(use.Kind, use.Name); why != "" {
 		return Verdict{Outcome: OutsideRule, Key: use, Why: why}
-	}
-	if !claim.Allowed.allows(use.Kind, use.Name) {
-		return Verdict{Outcome: OutsideRule, Key: use, Why: claim.Allowed.words(use.Kind)}
 	}
 	prefix, open := strings.CutSuffix(use.Name, "*")
 	taken := b.taken[use.Kind]
@@ -83,6 +97,9 @@ func (b *Book) judgeUse(claim Claim, use record.Key) Verdict {
 				return Verdict{Outcome: Theirs, Key: use, By: h.ref}
 			}
 		}
+	}
+	if !claim.Allowed.allows(use.Kind, use.Name) {
+		return Verdict{Outcome: OutsideRule, Key: use, Why: claim.Allowed.words(use.Kind)}
 	}
 	return Verdict{Outcome: Mine}
 }

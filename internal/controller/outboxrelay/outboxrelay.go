@@ -12,14 +12,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/child"
-	"github.com/weir-dev/weir/internal/controller/claims"
+	"github.com/weir-dev/weir/internal/controller/estate"
 	"github.com/weir-dev/weir/internal/controller/halt"
-	"github.com/weir-dev/weir/internal/controller/ledger"
 	"github.com/weir-dev/weir/internal/controller/pool"
 	"github.com/weir-dev/weir/internal/controller/release"
 	"github.com/weir-dev/weir/internal/controller/settle"
@@ -38,8 +36,7 @@ type Reconciler struct {
 	Client    client.Client
 	Settler   settle.Settler
 	Clusters  *pool.Clusters
-	Claims    claims.Registry
-	Grants    ledger.Granter
+	Estates   *estate.Estates
 	Finalizer release.Finalizer
 	Children  child.Applier
 	Workers   worker.Observer
@@ -56,21 +53,28 @@ var ready = settle.Ready{Reason: v1alpha1.ReasonReady, Message: "publishing, or 
 // Reconcile makes one pass.
 func (r *Reconciler) Reconcile(ctx context.Context, relay *v1alpha1.OutboxRelay) (reconcile.Result, error) {
 	before := relay.DeepCopy()
-	err := r.reconcile(ctx, before, relay)
+	err := r.reconcile(ctx, relay)
 	if !r.Numbers.Due(before, relay, ready, err) {
 		keepNumbers(before, relay)
 	}
 	return r.Settler.Settle(ctx, before, relay, ready, r.Poll, err)
 }
 
-func (r *Reconciler) reconcile(ctx context.Context, before, relay *v1alpha1.OutboxRelay) error {
+func (r *Reconciler) reconcile(ctx context.Context, relay *v1alpha1.OutboxRelay) error {
+	// Nothing has to go with a relay; earlier versions held a finalizer.
+	if err := r.Finalizer.Drop(ctx, relay); err != nil {
+		return err
+	}
 	if !relay.DeletionTimestamp.IsZero() {
-		return r.finalize(ctx, before, relay)
+		return r.Estates.Gone(ctx, estate.RefOf(relay), true)
 	}
 	if relay.Spec.Suspend {
-		return halt.Suspend()
+		return r.suspend(ctx, relay)
 	}
-	deployment, rollErr := r.roll(ctx, before, relay)
+	deployment, rollErr := r.roll(ctx, relay)
+	if h, ok := halt.As(rollErr); ok && h.Kind == halt.Undecided {
+		return rollErr
+	}
 	if deployment == nil {
 		// The last good worker, if there is one, runs on.
 		var err error
@@ -101,33 +105,47 @@ func weigh(relay *v1alpha1.OutboxRelay, deployment *appsv1.Deployment, rollErr, 
 	}
 }
 
+// suspend leaves the worker and what it was granted as they are.
+func (r *Reconciler) suspend(ctx context.Context, relay *v1alpha1.OutboxRelay) error {
+	place, err := r.Estates.On(ctx, relay)
+	if err != nil {
+		if h, ok := halt.As(err); ok && h.Kind == halt.Undecided {
+			return err
+		}
+		return halt.Suspend()
+	}
+	if referred, err := r.Estates.Resolve(ctx, place, topicsRouted(relay), relay.Namespace, estate.ToProduce); referred != nil {
+		return halt.Together(r.keep(ctx, place, relay, referred), halt.Suspend())
+	} else if err != nil {
+		return err
+	}
+	return halt.Suspend()
+}
+
 // roll makes the worker and its grants what the spec asks for, and returns its
 // Deployment, nil where the pass ended before.
-func (r *Reconciler) roll(ctx context.Context, before, relay *v1alpha1.OutboxRelay) (*appsv1.Deployment, error) {
-	cluster, connection, err := r.Clusters.Of(ctx, relay.Namespace, relay.Status.Cluster, relay.Spec.ClusterRef)
+func (r *Reconciler) roll(ctx context.Context, relay *v1alpha1.OutboxRelay) (*appsv1.Deployment, error) {
+	place, err := r.Estates.On(ctx, relay)
 	if err != nil {
 		return nil, err
 	}
 	// All references are checked before anything is rolled: a broken one
 	// leaves the last good worker running.
-	topics, refused, err := r.Claims.Resolve(ctx, topicsRouted(relay), relay.Namespace, cluster.Name, claims.ToProduce)
-	if err != nil {
-		return nil, halt.Together(err, r.Grants.Withdraw(ctx, cluster.Name, connection, before, relay, refused))
-	}
-	rendered, err := r.render(ctx, relay, cluster, topics)
-	if err != nil {
+	referred, err := r.Estates.Resolve(ctx, place, topicsRouted(relay), relay.Namespace, estate.ToProduce)
+	if referred == nil && err != nil {
 		return nil, err
 	}
-	if err := r.Finalizer.Hold(ctx, relay); err != nil {
-		return nil, err
-	}
-	relay.Status.Cluster = cluster.Name
-	granted, err := r.Grants.Grant(ctx, cluster.Name, connection, before, relay, bindings(relay, topics))
 	if err != nil {
+		return nil, halt.Together(err, r.keep(ctx, place, relay, referred))
+	}
+	rendered, err := r.render(ctx, relay, place.Resource, referred)
+	if err != nil {
+		return nil, halt.Together(err, r.keep(ctx, place, relay, referred))
+	}
+	relay.Status.Cluster = place.Resource.Name
+	if err := r.grant(ctx, place, relay, referred, rendered); err != nil {
 		return nil, err
 	}
-	r.Grants.Tell(before, relay, granted)
-
 	relay.Status.CaptureMode = relay.Spec.Capture.Mode
 	return worker.Deploy(ctx, r.Children, relay, rendered)
 }
@@ -147,25 +165,16 @@ func (r *Reconciler) lastDeployment(ctx context.Context, relay *v1alpha1.OutboxR
 }
 
 // topicsRouted are a relay's references to Topics.
-func topicsRouted(relay *v1alpha1.OutboxRelay) []claims.Reference {
-	var references []claims.Reference
+func topicsRouted(relay *v1alpha1.OutboxRelay) []estate.Reference {
+	var references []estate.Reference
 	for i, route := range relay.Spec.Routes {
-		references = append(references, claims.Reference{TopicReference: route.TopicRef, Field: fmt.Sprintf("spec.routes[%d].topicRef", i)})
+		references = append(references, estate.Reference{TopicReference: route.TopicRef, Field: fmt.Sprintf("spec.routes[%d].topicRef", i)})
 	}
 	return references
 }
 
-// bindings are the ACL bindings that a relay's principal needs.
-func bindings(relay *v1alpha1.OutboxRelay, topics []*v1alpha1.Topic) []kafka.Binding {
-	var bindings []kafka.Binding
-	for _, topic := range topics {
-		bindings = append(bindings, kafka.Publish(relay.Spec.Kafka.Principal, topic.Status.TopicName)...)
-	}
-	return bindings
-}
-
 // render renders a relay's worker, once its Secrets have what it needs.
-func (r *Reconciler) render(ctx context.Context, relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster, topics []*v1alpha1.Topic) (worker.Spec, error) {
+func (r *Reconciler) render(ctx context.Context, relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster, referred []estate.Referred) (worker.Spec, error) {
 	secrets, err := r.Secrets.remembered(relay, cluster, func() (relaySecrets, error) {
 		return r.readSecrets(ctx, relay, cluster)
 	})
@@ -173,8 +182,8 @@ func (r *Reconciler) render(ctx context.Context, relay *v1alpha1.OutboxRelay, cl
 		return worker.Spec{}, err
 	}
 	var names []string
-	for _, topic := range topics {
-		names = append(names, topic.Status.TopicName)
+	for _, one := range referred {
+		names = append(names, one.Name)
 	}
 	return render(relay, cluster, names, secrets.keys, secrets.authority, r.Image)
 }
@@ -192,24 +201,6 @@ func (r *Reconciler) readSecrets(ctx context.Context, relay *v1alpha1.OutboxRela
 	return found, err
 }
 
-// finalize revokes the grants and lets the relay go; the rows stay. Owner
-// references collect the worker.
-func (r *Reconciler) finalize(ctx context.Context, before, relay *v1alpha1.OutboxRelay) error {
-	if !controllerutil.ContainsFinalizer(relay, v1alpha1.Finalizer) {
-		return nil
-	}
-	if !relay.Spec.Suspend {
-		err := r.Finalizer.CleanUp(ctx, relay, relay.Status.Cluster, func(cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster) error {
-			return r.Grants.Revoke(ctx, cluster.Name, connection, before, relay)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	r.Forget(relay)
-	return r.Finalizer.Drop(ctx, relay)
-}
-
 // keepNumbers leaves the volatile numbers of status as they were.
 func keepNumbers(before, relay *v1alpha1.OutboxRelay) {
 	relay.Status.PendingRows = before.Status.PendingRows
@@ -218,9 +209,8 @@ func keepNumbers(before, relay *v1alpha1.OutboxRelay) {
 }
 
 // Forget drops what is kept in memory for a relay that is gone.
-func (r *Reconciler) Forget(relay *v1alpha1.OutboxRelay) {
+func (r *Reconciler) Forget(relay client.Object) {
 	r.Numbers.Forget(relay)
 	r.Children.Forget(relay)
 	r.Secrets.forget(relay)
-	r.Grants.Forget(relay.Status.Cluster, relay)
 }

@@ -13,6 +13,9 @@ import (
 	"github.com/weir-dev/weir/internal/relay/config"
 )
 
+// component is the subcommand of the relay binary.
+const component = "outbox"
+
 func workerName(relay *v1alpha1.OutboxRelay) string { return "weir-outbox-" + relay.Name }
 
 // render renders the worker of an OutboxRelay. Topics are the names in
@@ -62,11 +65,11 @@ func render(relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster, topics,
 		secrets = append(secrets, worker.KafkaFiles(relay.Spec.Kafka.CredentialsSecretRef.Name, keys))
 	}
 	return worker.Spec{
-		Owner:      *metav1.NewControllerRef(relay, v1alpha1.GroupVersion.WithKind("OutboxRelay")),
+		Owner:      metav1.NewControllerRef(relay, v1alpha1.GroupVersion.WithKind("OutboxRelay")),
 		Name:       workerName(relay),
 		Generation: relay.Generation,
 		Namespace:  relay.Namespace,
-		Component:  "outbox",
+		Component:  component,
 		Image:      image,
 		Replicas:   ptr.Deref(relay.Spec.Replicas, 1),
 		Resources:  relay.Spec.Resources,

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/pool"
@@ -62,8 +63,8 @@ func (m *RememberedSecrets) remembered(relay *v1alpha1.OutboxRelay, cluster *v1a
 }
 
 // forget drops a relay that is gone.
-func (m *RememberedSecrets) forget(relay *v1alpha1.OutboxRelay) {
+func (m *RememberedSecrets) forget(relay client.Object) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.found, relay.UID)
+	delete(m.found, relay.GetUID())
 }

@@ -17,11 +17,15 @@ import (
 // config builds the connection of a KafkaCluster from its spec and Secrets;
 // material is what of the Secrets went into it.
 func (c *Clusters) config(ctx context.Context, resource *v1alpha1.KafkaCluster) (config kafka.Config, material string, err error) {
+	roots, err := c.root.Load(ctx)
+	if err != nil {
+		return config, "", err
+	}
 	config = kafka.Config{
 		BootstrapServers: resource.Spec.BootstrapServers, ClientID: "weir",
 		// The first cluster that answered is the one, until spec.clusterId names
 		// another.
-		ClusterID: cmp.Or(resource.Spec.ClusterID, resource.Status.ClusterID),
+		ClusterID: cmp.Or(resource.Spec.ClusterID, roots.IDs[resource.Name], resource.Annotations[v1alpha1.RecordAnnotation]),
 	}
 	if sasl := resource.Spec.SASL; sasl != nil {
 		// Read once now for an error that names the field, and again at every

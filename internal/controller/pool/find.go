@@ -14,41 +14,46 @@ import (
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/record"
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
-// Of finds the cluster of a resource that is in namespace: the one recorded in
-// its status, else the one that its spec names, else the default. The cluster
-// must allow the namespace and be Ready. Errors are halts.
-func (c *Clusters) Of(ctx context.Context, namespace, recorded string, ref *v1alpha1.ClusterReference) (*v1alpha1.KafkaCluster, *kafka.Cluster, error) {
-	resource, err := c.Find(ctx, recorded, ref)
-	if err != nil {
-		return nil, nil, err
+// Admits says whether resources of a namespace may use a KafkaCluster. Errors
+// are halts.
+func (c *Clusters) Admits(ctx context.Context, cluster *v1alpha1.KafkaCluster, namespace string) error {
+	if cluster.Spec.Namespaces.From != v1alpha1.FromSelector {
+		return nil
 	}
-	if err := c.allows(ctx, resource, namespace); err != nil {
-		return nil, nil, err
+	ok, err := c.NamespaceMatches(ctx, namespace, cluster.Spec.Namespaces.Selector)
+	if err != nil || ok {
+		return err
 	}
-	ready := meta.FindStatusCondition(resource.Status.Conditions, v1alpha1.ConditionReady)
-	switch {
-	case !resource.DeletionTimestamp.IsZero():
-		// What it waits for is its owner's to read: it names the resources of all teams.
-		return nil, nil, halt.Wait(v1alpha1.ReasonClusterNotReady,
-			"KafkaCluster %q is being deleted: its owner has to decide; nothing on it is changed any more", resource.Name)
-	case resource.Spec.Suspend:
-		return nil, nil, halt.Wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q is suspended", resource.Name)
-	case ready == nil || resource.Status.ObservedGeneration != resource.Generation:
-		return nil, nil, halt.Wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q has not been looked at yet", resource.Name)
-	case ready.Status != metav1.ConditionTrue:
-		return nil, nil, halt.Wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q is not ready: %s", resource.Name, ready.Message)
-	}
-	cluster, err := c.current(ctx, resource)
-	return resource, cluster, err
+	return halt.Stall(v1alpha1.ReasonNamespaceRefused,
+		"KafkaCluster %q does not admit namespace %q: its labels do not match spec.namespaces.selector (%s)",
+		cluster.Name, namespace, metav1.FormatLabelSelector(cluster.Spec.Namespaces.Selector))
 }
 
-// current is the connection to a KafkaCluster. It reads its Secrets only where
+// Usable returns the halt that says why nothing is done on a KafkaCluster now;
+// nil where it is Ready.
+func Usable(cluster *v1alpha1.KafkaCluster) error {
+	ready := meta.FindStatusCondition(cluster.Status.Conditions, v1alpha1.ConditionReady)
+	switch {
+	case !cluster.DeletionTimestamp.IsZero():
+		return halt.Wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q is being deleted: nothing on it is changed any more", cluster.Name)
+	case cluster.Spec.Suspend:
+		return halt.Wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q is suspended", cluster.Name)
+	case ready == nil || cluster.Status.ObservedGeneration != cluster.Generation:
+		return halt.Wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q has not been looked at yet", cluster.Name)
+	case ready.Status != metav1.ConditionTrue:
+		return halt.Wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q is not ready: %s", cluster.Name, ready.Message)
+	}
+	return nil
+}
+
+// Current is the connection to a KafkaCluster. It reads its Secrets only where
 // there is none for the spec of now: the KafkaCluster's own passes notice that a
 // Secret has changed.
-func (c *Clusters) current(ctx context.Context, resource *v1alpha1.KafkaCluster) (*kafka.Cluster, error) {
+func (c *Clusters) Current(ctx context.Context, resource *v1alpha1.KafkaCluster) (*kafka.Cluster, error) {
 	c.mu.Lock()
 	known, ok := c.connections[resource.Name]
 	c.mu.Unlock()
@@ -58,33 +63,53 @@ func (c *Clusters) current(ctx context.Context, resource *v1alpha1.KafkaCluster)
 	return c.Connect(ctx, resource)
 }
 
-// Behind is the cluster where a resource that is being deleted has left
-// something. It need not be Ready, but must be the one that it was. Errors are halts.
-func (c *Clusters) Behind(ctx context.Context, resource *v1alpha1.KafkaCluster) (*kafka.Cluster, error) {
-	switch guard := resource.Spec.ClusterID; {
-	case resource.Spec.Suspend:
-		return nil, halt.Wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q is suspended", resource.Name)
-	case guard != "" && guard != resource.Status.ClusterID:
-		return nil, halt.Wait(v1alpha1.ReasonClusterNotReady, "KafkaCluster %q leads to another cluster than spec.clusterId says", resource.Name)
-	}
-	return c.current(ctx, resource)
+// Resident is a resource that lives on a KafkaCluster.
+type Resident interface {
+	client.Object
+	GetClusterRef() *v1alpha1.ClusterReference
 }
 
-// Find reads the KafkaCluster that a resource lives on.
-func (c *Clusters) Find(ctx context.Context, recorded string, ref *v1alpha1.ClusterReference) (*v1alpha1.KafkaCluster, error) {
-	name := recorded
-	if name == "" && ref != nil {
-		name = ref.Name
+// NameOf is the KafkaCluster that a resource lives on, as far as that is known
+// without asking: the one that it refers to, else the default; empty before
+// there is one.
+func (c *Clusters) NameOf(resident Resident) string {
+	if ref := resident.GetClusterRef(); ref != nil {
+		return ref.Name
 	}
-	if name == "" {
-		return c.findDefault(ctx)
+	return c.root.Known().Default
+}
+
+// Find reads the KafkaCluster that a resource refers to, else the default. The
+// default is recorded once it was used: resources do not move to another cluster
+// while the one exists that they are on. Errors are halts.
+func (c *Clusters) Find(ctx context.Context, ref *v1alpha1.ClusterReference) (*v1alpha1.KafkaCluster, error) {
+	if ref != nil {
+		found, err := c.get(ctx, ref.Name)
+		if apierrors.IsNotFound(err) {
+			return nil, halt.Wait(v1alpha1.ReasonClusterNotFound, "KafkaCluster %q does not exist; create it, or name another one in spec.clusterRef", ref.Name)
+		}
+		return found, err
 	}
+	roots, err := c.root.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if roots.Default != "" {
+		found, err := c.get(ctx, roots.Default)
+		if !apierrors.IsNotFound(err) {
+			return found, err
+		}
+	}
+	found, err := c.findDefault(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return found, c.root.Store(ctx, func(roots *record.Roots) { roots.Default = found.Name })
+}
+
+func (c *Clusters) get(ctx context.Context, name string) (*v1alpha1.KafkaCluster, error) {
 	var found v1alpha1.KafkaCluster
-	err := c.reader.Get(ctx, client.ObjectKey{Name: name}, &found)
-	if apierrors.IsNotFound(err) {
-		return nil, halt.Wait(v1alpha1.ReasonClusterNotFound, "KafkaCluster %q does not exist; create it, or name another one in spec.clusterRef", name)
-	}
-	return &found, err
+	return &found, c.reader.Get(ctx, client.ObjectKey{Name: name}, &found)
 }
 
 func (c *Clusters) findDefault(ctx context.Context) (*v1alpha1.KafkaCluster, error) {
@@ -115,28 +140,21 @@ func (c *Clusters) findDefault(ctx context.Context) (*v1alpha1.KafkaCluster, err
 	}
 }
 
-func (c *Clusters) allows(ctx context.Context, cluster *v1alpha1.KafkaCluster, namespace string) error {
-	if cluster.Spec.Namespaces.From != v1alpha1.FromSelector {
-		return nil
-	}
-	ok, err := c.NamespaceMatches(ctx, namespace, cluster.Spec.Namespaces.Selector)
-	if err != nil || ok {
-		return err
-	}
-	return halt.Stall(v1alpha1.ReasonNamespaceRefused,
-		"KafkaCluster %q does not admit namespace %q: its labels do not match spec.namespaces.selector (%s)",
-		cluster.Name, namespace, metav1.FormatLabelSelector(cluster.Spec.Namespaces.Selector))
-}
-
 // NamespaceMatches says whether a namespace's labels match a selector.
 func (c *Clusters) NamespaceMatches(ctx context.Context, namespace string, by *metav1.LabelSelector) (bool, error) {
 	selector, err := metav1.LabelSelectorAsSelector(by)
 	if err != nil {
 		return false, halt.Stall("InvalidSelector", "the namespace selector is not valid: %v", err)
 	}
+	of, err := c.NamespaceLabels(ctx, namespace)
+	return err == nil && selector.Matches(of), err
+}
+
+// NamespaceLabels are the labels of a namespace.
+func (c *Clusters) NamespaceLabels(ctx context.Context, namespace string) (labels.Set, error) {
 	var found corev1.Namespace
 	if err := c.reader.Get(ctx, client.ObjectKey{Name: namespace}, &found); err != nil {
-		return false, err
+		return nil, err
 	}
-	return selector.Matches(labels.Set(found.Labels)), nil
+	return found.Labels, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/record"
 	"github.com/weir-dev/weir/internal/kafka"
 )
 
@@ -22,6 +23,8 @@ type Clusters struct {
 	// secrets reads past the cache, so that the manager may do with the right
 	// to get Secrets, and never holds them all.
 	secrets client.Reader
+	// root knows the default, and the cluster IDs that KafkaClusters led to.
+	root *record.Root
 	// Namespace is the operator's, where the Secrets of KafkaClusters are.
 	Namespace string
 
@@ -40,8 +43,8 @@ type connection struct {
 
 // New reads KafkaClusters by reader, and Secrets by secrets, past the cache.
 // Namespace is the operator's.
-func New(reader, secrets client.Reader, namespace string) *Clusters {
-	return &Clusters{reader: reader, secrets: secrets, Namespace: namespace, connections: map[string]connection{}}
+func New(reader, secrets client.Reader, root *record.Root, namespace string) *Clusters {
+	return &Clusters{reader: reader, secrets: secrets, root: root, Namespace: namespace, connections: map[string]connection{}}
 }
 
 // Version changes with the spec of a KafkaCluster.

@@ -25,6 +25,7 @@ type line struct {
 	// Holder is "Kind namespace/name".
 	Holder string            `json:"holder,omitempty"`
 	Since  time.Time         `json:"since,omitzero"`
+	Cause  string            `json:"cause,omitempty"`
 	ID     string            `json:"id,omitempty"`
 	Set    map[string]string `json:"set,omitempty"`
 	Waits  *int              `json:"waits,omitempty"`
@@ -39,7 +40,7 @@ var (
 func appendChange(text []byte, change Change) ([]byte, error) {
 	l := line{Kind: change.Key.Kind, Name: change.Key.Name, Gone: change.Entry == nil}
 	if e := change.Entry; e != nil {
-		l.Phase, l.Found, l.Since, l.ID, l.Set = e.Phase, e.Found, e.Since, e.ID, e.Set
+		l.Phase, l.Found, l.Since, l.Cause, l.ID, l.Set = e.Phase, e.Found, e.Since, e.Cause, e.ID, e.Set
 		if e.Holder != (Ref{}) {
 			l.Holder = e.Holder.String()
 		}
@@ -67,9 +68,9 @@ func (l line) check() error {
 		return fmt.Errorf("unknown kind %q", l.Kind)
 	case l.Name == "":
 		return errors.New("the name is empty")
-	case !utf8.ValidString(l.Name + l.Holder + l.ID):
+	case !utf8.ValidString(l.Name + l.Holder + l.ID + l.Cause):
 		return errors.New("it is not UTF-8, and would be read as something else")
-	case l.Gone && (l.Phase != "" || l.Holder != "" || l.ID != "" || l.Set != nil || l.Waits != nil || l.Found || !l.Since.IsZero()):
+	case l.Gone && (l.Phase != "" || l.Holder != "" || l.ID != "" || l.Cause != "" || l.Set != nil || l.Waits != nil || l.Found || !l.Since.IsZero()):
 		return errors.New("it is gone, and something is said of it")
 	case !l.Gone && !slices.Contains(phases, l.Phase):
 		return fmt.Errorf("unknown phase %q", l.Phase)
@@ -87,7 +88,7 @@ func (l line) entry() (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	entry := &Entry{Phase: l.Phase, Found: l.Found, Holder: holder, Since: l.Since, ID: l.ID, Set: l.Set}
+	entry := &Entry{Phase: l.Phase, Found: l.Found, Holder: holder, Since: l.Since, Cause: l.Cause, ID: l.ID, Set: l.Set}
 	if l.Waits != nil {
 		entry.Lane = &Lane{Waits: *l.Waits}
 	}

@@ -33,9 +33,13 @@ const (
 
 // logName is the name of the ConfigMap with the log of a Kafka cluster. The ID
 // itself need not be a name that Kubernetes takes.
-func logName(clusterID string) string {
+func logName(clusterID string) string { return namePrefix + ShortID(clusterID) }
+
+// ShortID is a Kafka cluster ID as a name that Kubernetes and Kafka take: 16
+// lower-case letters and digits.
+func ShortID(clusterID string) string {
 	sum := sha256.Sum256([]byte(clusterID))
-	return namePrefix + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:10]))
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:10]))
 }
 
 // part is one ConfigMap of a base. No two are ever of the same name, so that

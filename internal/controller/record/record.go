@@ -61,6 +61,8 @@ type Entry struct {
 	Holder Ref
 	// Since is when it began to leave; zero otherwise.
 	Since time.Time
+	// Cause is why it leaves, in a word of whoever lets it go; empty otherwise.
+	Cause string
 	// ID is the topic's ID as Kafka writes it (base64url), empty where unknown.
 	ID string
 	// Set are the config values, by key, that Weir set and the broker acknowledged.
@@ -100,6 +102,10 @@ type Record interface {
 	// fails with ErrFenced where another process leads: then this one must end.
 	Store(context.Context, []Change) error
 }
+
+// ErrNotStored says that what is about to be done could not be stored, so that it
+// must not be done.
+var ErrNotStored = errors.New("what Weir owns cannot be stored in the operator's namespace")
 
 // ErrFenced says that another process writes the record, or may: this one must
 // do nothing more and end.

@@ -30,7 +30,7 @@ func (b *Book) write(changes []Change) error {
 		err = b.again(ctx, b.after(changes))
 	}
 	if err != nil {
-		err = fmt.Errorf("storing the record: %w", err)
+		err = fmt.Errorf("%w: %w", ErrNotStored, err)
 	}
 	if errors.Is(err, ErrFenced) {
 		b.fenced = err // for good: what is in memory is another's now

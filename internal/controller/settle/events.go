@@ -67,3 +67,8 @@ func transitions(before, after []metav1.Condition) []transition {
 func (s Settler) Event(obj client.Object, reason, action, format string, args ...any) {
 	s.Events.Eventf(obj, nil, corev1.EventTypeNormal, reason, action, "%s", truncate(fmt.Sprintf(format, args...), longestNote))
 }
+
+// Warn is Event for what somebody should know who did not ask for it.
+func (s Settler) Warn(obj client.Object, reason, action, format string, args ...any) {
+	s.Events.Eventf(obj, nil, corev1.EventTypeWarning, reason, action, "%s", truncate(fmt.Sprintf(format, args...), longestNote))
+}

@@ -33,9 +33,11 @@ func TestStatusThatIsRefused(t *testing.T) {
 	for name, spoil := range map[string]func(*v1alpha1.TopicStatus){
 		"not-allowed": func(status *v1alpha1.TopicStatus) { status.TopicName = strings.Repeat("x", 1000) },
 		"too-large": func(status *v1alpha1.TopicStatus) {
-			status.SetConfig = map[string]v1alpha1.ConfigValue{}
-			for i := range 256 {
-				status.SetConfig[strings.Repeat("k", i+1)] = v1alpha1.ConfigValue(strings.Repeat("𐀀", 4096))
+			for range 16 {
+				status.Conditions = append(status.Conditions, metav1.Condition{
+					Type: strings.Repeat("k", len(status.Conditions)+1), Status: metav1.ConditionTrue, Reason: "Large", LastTransitionTime: metav1.Now(),
+					Message: strings.Repeat("x", 40000),
+				})
 			}
 		},
 	} {

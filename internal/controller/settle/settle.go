@@ -28,6 +28,10 @@ import (
 // object: the cache is about to have it.
 const ConflictRetry = 100 * time.Millisecond
 
+// undecidedRetry is when a pass is made again over an object of which status does
+// not speak yet.
+const undecidedRetry = time.Second
+
 // Object is a resource of Weir, whatever its kind; its types in v1alpha1 have
 // these methods.
 type Object interface {
@@ -61,6 +65,12 @@ func (s Settler) Settle(ctx context.Context, before, after Object, ready Ready, 
 		return reconcile.Result{RequeueAfter: ConflictRetry}, nil
 	case LetGo(after):
 		return reconcile.Result{}, err
+	}
+	if h, ok := halt.As(err); ok && h.Kind == halt.Undecided {
+		if *before.GetObservedGeneration() == before.GetGeneration() {
+			return reconcile.Result{}, nil
+		}
+		return reconcile.Result{RequeueAfter: undecidedRetry}, nil
 	}
 	setShared(after, ready, err)
 	writeErr := s.write(ctx, before, after)

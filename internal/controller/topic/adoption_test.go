@@ -125,8 +125,8 @@ func TestTopicWithoutAuthorizer(t *testing.T) {
 	// It comes to life: what was declared is enforced.
 	handle.Remove()
 	h.Pass(cluster)
-	h.Pass(topic)
-	h.Wants(topic, v1alpha1.ConditionAccessEnforced, metav1.ConditionTrue, v1alpha1.ReasonEnforced, "")
+	h.Running.Estates.Of(cluster.Name).Sweep()
+	h.PassUntil(topic, v1alpha1.ConditionAccessEnforced, v1alpha1.ReasonEnforced)
 	h.WantsBindings(topic.Status.TopicName, kafka.Produce("User:checkout", topic.Status.TopicName)...)
 
 	// And goes again: a Topic with grants can still be deleted.

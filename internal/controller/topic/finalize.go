@@ -4,78 +4,141 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
-	"github.com/weir-dev/weir/internal/controller/claims"
+	"github.com/weir-dev/weir/internal/controller/estate"
+	"github.com/weir-dev/weir/internal/controller/grants"
 	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/record"
 	"github.com/weir-dev/weir/internal/controller/release"
-	"github.com/weir-dev/weir/internal/kafka"
 )
 
-// finalize revokes the grants, deletes the topic where that is asked for, and
-// lets the resource go. A resource that never owned its topic deletes nothing.
-func (r *Reconciler) finalize(ctx context.Context, before, topic *v1alpha1.Topic) error {
-	if !controllerutil.ContainsFinalizer(topic, v1alpha1.Finalizer) {
-		return nil
-	}
-	deletes := topic.Spec.DeletionPolicy == v1alpha1.DeleteData && topic.Status.TopicName != ""
-	if deletes && !topic.Spec.Suspend && !release.Forced(topic) {
-		users, err := r.usersOf(ctx, topic)
-		if err != nil {
-			return err
-		}
-		if len(users) > 0 {
-			return halt.Wait(v1alpha1.ReasonInUse, "deletionPolicy is Delete and the topic is still used by %s", release.FirstFew(users, 5))
-		}
-	}
-	if !topic.Spec.Suspend {
-		err := r.Finalizer.CleanUp(ctx, topic, topic.Status.Cluster, func(cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster) error {
-			if err := r.Grants.Revoke(ctx, cluster.Name, connection, before, topic); err != nil || !deletes {
-				return err
-			}
-			return r.deleteTopic(ctx, topic, cluster, connection)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	r.Forget(topic)
-	return r.Finalizer.Drop(ctx, topic)
-}
+// owedAfter is how long a Topic that is being deleted waits for Kafka: then it
+// goes, and the record has that its topic is still to be deleted.
+const owedAfter = time.Minute
 
-// deleteTopic deletes the topic and its records. A loser of a conflict deletes nothing.
-func (r *Reconciler) deleteTopic(ctx context.Context, topic *v1alpha1.Topic, cluster *v1alpha1.KafkaCluster, connection *kafka.Cluster) error {
-	err := r.Claims.Topic(ctx, topic, cluster, topic.Status.TopicName)
-	if h, ok := halt.As(err); ok && h.Reason == v1alpha1.ReasonConflict {
-		return nil
+// finalize lets a Topic go that is being deleted, with its topic where that is
+// asked for. What it was granted the record has; the writer takes it back.
+func (r *Reconciler) finalize(ctx context.Context, topic *v1alpha1.Topic) error {
+	if !controllerutil.ContainsFinalizer(topic, v1alpha1.Finalizer) {
+		return r.Estates.Gone(ctx, estate.RefOf(topic), true)
 	}
+	deletes, err := r.deletes(ctx, topic)
 	if err != nil {
 		return err
 	}
-	if err := connection.DeleteTopic(ctx, topic.Status.TopicName); err != nil {
-		return halt.Kafka(err)
+	if deletes {
+		if err := r.deleteTopic(ctx, topic); err != nil {
+			if h, ok := halt.As(err); ok && h.Kind != halt.Progressing {
+				h.Message += "; the Topic goes without its topic at once where spec.deletionPolicy is set to Retain"
+			}
+			return err
+		}
 	}
-	r.Settler.Event(topic, "TopicDeleted", "Delete", "topic %s and its records are deleted, as deletionPolicy says", topic.Status.TopicName)
-	return nil
+	return r.Finalizer.Drop(ctx, topic)
 }
 
-// usersOf names the ConsumerGroups and OutboxRelays that refer to a Topic.
+// deletes says whether a topic is to be deleted with its Topic. It stays where
+// the Topic does not go by its own: because its CustomResourceDefinition goes, or
+// its namespace while somebody still uses the topic.
+func (r *Reconciler) deletes(ctx context.Context, topic *v1alpha1.Topic) (bool, error) {
+	if topic.Spec.DeletionPolicy != v1alpha1.DeleteData || topic.Spec.Suspend {
+		return false, nil
+	}
+	if stands, err := r.Estates.Stands(ctx, estate.KindTopic); err != nil || !stands {
+		return false, err
+	}
+	users, err := r.usersOf(ctx, topic)
+	if err != nil || len(users) == 0 {
+		return true, err
+	}
+	terminating, err := r.Estates.Terminating(ctx, topic.Namespace)
+	if err != nil {
+		return false, err
+	}
+	if terminating {
+		r.Settler.Warn(topic, "TopicRetained", "Delete", "namespace %s is being deleted, and topic %s stays: it is still used by %s",
+			topic.Namespace, estate.TopicName(topic), release.FirstFew(users, 5))
+		return false, nil
+	}
+	return false, halt.Wait(v1alpha1.ReasonInUse, "deletionPolicy is Delete and the topic is still used by %s; delete them first, or set spec.deletionPolicy to Retain", release.FirstFew(users, 5))
+}
+
+// deleteTopic deletes the topic and its records, once the record has that it is
+// leaving. Without a place in the record there is nothing of this Topic's.
+func (r *Reconciler) deleteTopic(ctx context.Context, topic *v1alpha1.Topic) error {
+	place, err := r.Estates.Behind(ctx, topic)
+	if err != nil || place.Estate == nil {
+		return err
+	}
+	ref := estate.RefOf(topic)
+	key := record.Key{Kind: record.Topic, Name: estate.TopicName(topic)}
+	entry, known := place.Entry(key)
+	if !known || entry.Holder != ref {
+		return nil
+	}
+	if entry.Found && place.Resource.Spec.Naming.Policy == v1alpha1.NamingFree {
+		r.Settler.Warn(topic, "TopicRetained", "Delete", "topic %s stays: it was there before this Topic, and naming.policy of the KafkaCluster is Free", key.Name)
+		return nil
+	}
+	if err := place.Removable(); err != nil {
+		return err
+	}
+	// Also what it was granted before this process began.
+	declare(place, topic, true)
+	place.Gone(ref, grants.Now)
+	entry.Phase, entry.Cause = record.Leaving, grants.Now.String()
+	if entry.Since.IsZero() {
+		entry.Since = time.Now()
+	}
+	if err := place.Store(ctx, key, entry); err != nil {
+		return estate.NotStored(err)
+	}
+	if place.Kafka == nil {
+		err = halt.Wait(v1alpha1.ReasonClusterNotReady, "there is no connection to KafkaCluster %q", place.Resource.Name)
+	} else {
+		err = halt.Kafka(place.Kafka.DeleteTopic(ctx, key.Name, entry.ID))
+	}
+	switch h, halted := halt.As(err); {
+	case err == nil:
+		r.Settler.Event(topic, "TopicDeleted", "Delete", "topic %s and its records are deleted, as deletionPolicy says", key.Name)
+		return place.Note(key, nil)
+	case halted && h.Kind != halt.Stalled && entry.ID != "" && time.Since(topic.DeletionTimestamp.Time) > owedAfter:
+		r.Settler.Warn(topic, "DeletionOwed", "Delete", "Kafka does not answer: topic %s is deleted when it does", key.Name)
+		return nil
+	default:
+		return err
+	}
+}
+
+// usersOf names the ConsumerGroups and OutboxRelays that refer to a Topic with
+// its consent.
 func (r *Reconciler) usersOf(ctx context.Context, topic *v1alpha1.Topic) ([]string, error) {
-	key := client.MatchingFields{claims.TopicRefIndex: client.ObjectKeyFromObject(topic).String()}
+	key := client.MatchingFields{estate.TopicRefIndex: client.ObjectKeyFromObject(topic).String()}
 	var groups v1alpha1.ConsumerGroupList
 	var relays v1alpha1.OutboxRelayList
 	if err := errors.Join(r.Client.List(ctx, &groups, key), r.Client.List(ctx, &relays, key)); err != nil {
 		return nil, fmt.Errorf("looking for users of the topic: %w", err)
 	}
 	var users []string
+	add := func(user client.Object, to estate.Purpose) error {
+		err := r.Estates.Consents(ctx, topic, user.GetNamespace(), "", to)
+		if _, refused := halt.As(err); refused || client.IgnoreNotFound(err) == nil && err != nil {
+			return nil // a stranger, or a namespace that has gone
+		}
+		users = append(users, estate.RefOf(user).String())
+		return err
+	}
+	var errs []error
 	for i := range groups.Items {
-		users = append(users, release.Describe(r.Client, &groups.Items[i]))
+		errs = append(errs, add(&groups.Items[i], estate.ToConsume))
 	}
 	for i := range relays.Items {
-		users = append(users, release.Describe(r.Client, &relays.Items[i]))
+		errs = append(errs, add(&relays.Items[i], estate.ToProduce))
 	}
-	return users, nil
+	return users, errors.Join(errs...)
 }

@@ -11,11 +11,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
-	"github.com/weir-dev/weir/internal/controller/claims"
 	"github.com/weir-dev/weir/internal/controller/ensure"
+	"github.com/weir-dev/weir/internal/controller/estate"
 	"github.com/weir-dev/weir/internal/controller/halt"
-	"github.com/weir-dev/weir/internal/controller/ledger"
-	"github.com/weir-dev/weir/internal/controller/pool"
+	"github.com/weir-dev/weir/internal/controller/names"
+	"github.com/weir-dev/weir/internal/controller/record"
 	"github.com/weir-dev/weir/internal/controller/release"
 	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/kafka"
@@ -28,9 +28,7 @@ import (
 type Reconciler struct {
 	Client    client.Client
 	Settler   settle.Settler
-	Clusters  *pool.Clusters
-	Claims    claims.Registry
-	Grants    ledger.Granter
+	Estates   *estate.Estates
 	Finalizer release.Finalizer
 }
 
@@ -45,42 +43,67 @@ func (r *Reconciler) Reconcile(ctx context.Context, topic *v1alpha1.Topic) (reco
 
 func (r *Reconciler) reconcile(ctx context.Context, before, topic *v1alpha1.Topic) error {
 	if !topic.DeletionTimestamp.IsZero() {
-		return r.finalize(ctx, before, topic)
+		return r.finalize(ctx, topic)
+	}
+	if err := r.Finalizer.Follow(ctx, topic, topic.Spec.DeletionPolicy == v1alpha1.DeleteData); err != nil {
+		return err
+	}
+	place, err := r.Estates.On(ctx, topic)
+	if err != nil {
+		return suspendedOr(topic, err)
+	}
+	name := estate.TopicName(topic)
+	topic.Status.Cluster, topic.Status.TopicName = place.Resource.Name, name
+	verdict := place.Verdict(estate.RefOf(topic), nil)
+	if verdict.Outcome != names.Mine && verdict.Key.Kind == record.Topic {
+		declare(place, topic, verdict.Kept)
+		if !verdict.Kept {
+			forget(topic)
+		}
+		return suspendedOr(topic, place.Refused(verdict, "spec.topicName"))
 	}
 	if topic.Spec.Suspend {
+		declare(place, topic, place.Holds(estate.RefOf(topic), record.Topic) == name)
 		return halt.Suspend()
-	}
-	cluster, connection, err := r.Clusters.Of(ctx, topic.Namespace, topic.Status.Cluster, topic.Spec.ClusterRef)
-	if err != nil {
-		return err
-	}
-	name, err := claims.TopicName(cluster.Spec.TopicNaming, topic)
-	if err != nil {
-		return err
-	}
-	if err := r.Claims.Topic(ctx, topic, cluster, name); err != nil {
-		return err
-	}
-	if err := r.Finalizer.Hold(ctx, topic); err != nil {
-		return err
-	}
-	if err := r.own(ctx, before, topic, cluster.Name, name); err != nil {
-		return err
 	}
 	// Grants do not depend on the topic: one part that is refused does not
 	// keep the other from being applied.
-	return halt.Together(
-		r.ensure(ctx, before, topic, connection, spec(cluster, topic, name)),
-		r.access(ctx, before, topic, connection, name),
-	)
+	refused := r.grant(place, topic)
+	return halt.Together(r.ensure(ctx, before, topic, place), refused, r.enforced(ctx, topic, place))
 }
 
-// ensure makes the topic what the spec says.
-func (r *Reconciler) ensure(ctx context.Context, before, topic *v1alpha1.Topic, connection *kafka.Cluster, spec kafka.TopicSpec) error {
-	found, err := connection.EnsureTopic(ctx, spec)
-	r.tell(before, topic, found)
+// suspendedOr is err, or that the topic is suspended.
+func suspendedOr(topic *v1alpha1.Topic, err error) error {
+	if h, ok := halt.As(err); topic.Spec.Suspend && (!ok || h.Kind != halt.Undecided) {
+		return halt.Suspend()
+	}
+	return err
+}
+
+// forget takes out of status what is another's.
+func forget(topic *v1alpha1.Topic) {
+	topic.Status.TopicID, topic.Status.Partitions, topic.Status.Replicas, topic.Status.Grants = "", 0, 0, 0
+	meta.RemoveStatusCondition(&topic.Status.Conditions, v1alpha1.ConditionAccessEnforced)
+	meta.RemoveStatusCondition(&topic.Status.Conditions, v1alpha1.ConditionDrifted)
+}
+
+// ensure makes the topic what the spec says, and has the record list it.
+func (r *Reconciler) ensure(ctx context.Context, before, topic *v1alpha1.Topic, place estate.Place) error {
+	key := record.Key{Kind: record.Topic, Name: topic.Status.TopicName}
+	recorded, known := place.Entry(key)
+	spec := specOf(place.Resource, topic, recorded)
+	found, err := place.Kafka.EnsureTopic(ctx, spec)
+	r.tell(before, topic, recorded, known, found)
 	observe(topic, found.After)
-	topic.Status.SetConfig = convertValues[v1alpha1.ConfigValue](found.Set)
+	if found.After.Exists {
+		now := record.Entry{Phase: record.Held, Found: recorded.Found, Holder: estate.RefOf(topic), ID: found.After.ID, Set: found.Set}
+		if !known || recorded.ID != now.ID {
+			now.Found = found.Before.Exists && !place.Rebuilt(now.Holder)
+		}
+		if err := place.Note(key, &now); err != nil {
+			return err
+		}
+	}
 	if contest := ensure.Contested(spec.Name, found, r.Settler.Resync); contest != nil {
 		settle.SetCondition(topic, v1alpha1.ConditionDrifted, metav1.ConditionTrue, v1alpha1.ReasonContested, contest.Error())
 	} else {
@@ -89,40 +112,12 @@ func (r *Reconciler) ensure(ctx context.Context, before, topic *v1alpha1.Topic, 
 	return ensure.Halt(spec.Name, found, err, r.Settler.Resync)
 }
 
-// own records that the resource is about to act on a cluster under a name,
-// before anything is created there.
-func (r *Reconciler) own(ctx context.Context, before, topic *v1alpha1.Topic, cluster, name string) error {
-	if topic.Status.Cluster == cluster && topic.Status.TopicName == name {
-		return nil
-	}
-	topic.Status.Cluster, topic.Status.TopicName = cluster, name
-	return r.Settler.Record(ctx, before, topic)
-}
-
-// access makes the grants of spec.access.
-func (r *Reconciler) access(ctx context.Context, before, topic *v1alpha1.Topic, connection *kafka.Cluster, name string) error {
-	want := accessBindings(topic.Spec.Access, name)
-	granted, err := r.Grants.Grant(ctx, topic.Status.Cluster, connection, before, topic, want)
-	if err != nil {
-		return err
-	}
-	topic.Status.Bindings = int32(len(want))
-	if granted.Disabled {
-		settle.SetCondition(topic, v1alpha1.ConditionAccessEnforced, metav1.ConditionFalse, v1alpha1.ReasonAuthorizerDisabled,
-			"the cluster has no authorizer, so that anybody may do anything; set authorizer.class.name on the brokers")
-		return nil
-	}
-	settle.SetCondition(topic, v1alpha1.ConditionAccessEnforced, metav1.ConditionTrue, v1alpha1.ReasonEnforced, "the grants are in the cluster's ACLs")
-	r.Grants.Tell(before, topic, granted)
-	return nil
-}
-
 // tell emits the events of a pass over the topic.
-func (r *Reconciler) tell(before, topic *v1alpha1.Topic, found kafka.Ensured) {
-	switch known := before.Status.TopicID; {
-	case known == "" && found.Before.Exists && !settle.IsProgressing(before):
+func (r *Reconciler) tell(before, topic *v1alpha1.Topic, recorded record.Entry, known bool, found kafka.Ensured) {
+	switch {
+	case !known && found.Before.Exists && before.Status.TopicID != found.Before.ID:
 		r.Settler.Event(topic, "TopicAdopted", "Adopt", "topic %s existed already and is managed from now on", topic.Status.TopicName)
-	case known != "" && found.After.Exists && found.After.ID != known:
+	case known && recorded.ID != "" && found.After.Exists && found.After.ID != recorded.ID:
 		r.Settler.Event(topic, "TopicRecreated", "Apply", "topic %s was deleted by somebody else and is a new one; its records are gone", topic.Status.TopicName)
 	}
 	if len(found.Changes) == 0 {
@@ -148,6 +143,3 @@ func observe(topic *v1alpha1.Topic, have kafka.Topic) {
 	topic.Status.Partitions = have.Partitions
 	topic.Status.Replicas = int32(have.Replicas)
 }
-
-// Forget drops what is kept in memory for a Topic that is gone.
-func (r *Reconciler) Forget(topic *v1alpha1.Topic) { r.Grants.Forget(topic.Status.Cluster, topic) }

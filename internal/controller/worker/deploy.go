@@ -29,18 +29,25 @@ func Deploy(ctx context.Context, c child.Applier, owner client.Object, w Spec) (
 	return deployment, dropOldFiles(ctx, c, owner, w)
 }
 
+// Files are the ConfigMaps of a worker, those of earlier specs among them.
+func Files(ctx context.Context, c child.Applier, owner client.Object, w Spec) ([]corev1.ConfigMap, error) {
+	var files corev1.ConfigMapList
+	if err := c.Client.List(ctx, &files, client.InNamespace(w.Namespace), client.MatchingLabels(w.labels())); err != nil {
+		return nil, fmt.Errorf("listing the worker's files: %w", err)
+	}
+	return slices.DeleteFunc(files.Items, func(file corev1.ConfigMap) bool { return !child.Owned(&file, owner) }), nil
+}
+
 // dropOldFiles deletes the ConfigMaps of a worker that no pod mounts any more:
 // they are named by their content, and a pod that restarts needs those that it
 // started with.
 func dropOldFiles(ctx context.Context, c child.Applier, owner client.Object, w Spec) error {
 	here, labels := client.InNamespace(w.Namespace), client.MatchingLabels(w.labels())
-	var files corev1.ConfigMapList
-	if err := c.Client.List(ctx, &files, here, labels); err != nil {
-		return fmt.Errorf("listing the worker's files: %w", err)
+	old, err := Files(ctx, c, owner, w)
+	if err != nil {
+		return err
 	}
-	old := slices.DeleteFunc(files.Items, func(file corev1.ConfigMap) bool {
-		return file.Name == w.filesName() || !metav1.IsControlledBy(&file, owner)
-	})
+	old = slices.DeleteFunc(old, func(file corev1.ConfigMap) bool { return file.Name == w.FilesName() })
 	if len(old) == 0 {
 		return nil
 	}
@@ -54,7 +61,7 @@ func dropOldFiles(ctx context.Context, c child.Applier, owner client.Object, w S
 	for _, pod := range pods.Items {
 		name := MountedFiles(pod.Spec)
 		needed[name] = true
-		rolled = rolled || name == w.filesName() && isPodReady(&pod)
+		rolled = rolled || name == w.FilesName() && isPodReady(&pod)
 	}
 	for i := range old {
 		if !rolled || needed[old[i].Name] {
@@ -72,12 +79,12 @@ func Undeploy(ctx context.Context, c child.Applier, owner client.Object, w Spec)
 	if err := c.Remove(ctx, owner, &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Name}}); err != nil {
 		return err
 	}
-	var files corev1.ConfigMapList
-	if err := c.Client.List(ctx, &files, client.InNamespace(w.Namespace), client.MatchingLabels(w.labels())); err != nil {
-		return fmt.Errorf("listing the worker's files: %w", err)
+	files, err := Files(ctx, c, owner, w)
+	if err != nil {
+		return err
 	}
-	for i := range files.Items {
-		if err := c.Remove(ctx, owner, &files.Items[i]); err != nil {
+	for i := range files {
+		if err := c.Remove(ctx, owner, &files[i]); err != nil {
 			return err
 		}
 	}

@@ -34,7 +34,8 @@ const (
 
 // Spec is what the workloads of OutboxRelay and KafkaCluster differ in.
 type Spec struct {
-	Owner     metav1.OwnerReference
+	// Owner controls the objects; nil where they outlive their owner.
+	Owner     *metav1.OwnerReference
 	Name      string
 	Namespace string
 	// Component is the subcommand of the relay binary: outbox or retry.
@@ -63,15 +64,17 @@ func (w Spec) labels() map[string]string {
 }
 
 func (w Spec) meta() metav1.ObjectMeta {
-	return metav1.ObjectMeta{
-		Name: w.Name, Namespace: w.Namespace, Labels: w.labels(), OwnerReferences: []metav1.OwnerReference{w.Owner},
+	made := metav1.ObjectMeta{Name: w.Name, Namespace: w.Namespace, Labels: w.labels()}
+	if w.Owner != nil {
+		made.OwnerReferences = []metav1.OwnerReference{*w.Owner}
 	}
+	return made
 }
 
 // ConfigMap renders the worker's files.
 func (w Spec) ConfigMap() *corev1.ConfigMap {
 	meta := w.meta()
-	meta.Name = w.filesName()
+	meta.Name = w.FilesName()
 	files := &corev1.ConfigMap{ObjectMeta: meta, Data: w.Files}
 	if !w.Followed {
 		files.Immutable = new(true)
@@ -79,10 +82,10 @@ func (w Spec) ConfigMap() *corev1.ConfigMap {
 	return files
 }
 
-// filesName names the ConfigMap by what decides who can read it: its content,
+// FilesName names the ConfigMap by what decides who can read it: its content,
 // or, where pods follow the content, the program that reads it. A pod of an
 // earlier version never sees files that it does not know.
-func (w Spec) filesName() string {
+func (w Spec) FilesName() string {
 	decides := joined(w.Files)
 	if w.Followed {
 		decides = w.Image
@@ -190,7 +193,7 @@ func (w Spec) podSpec() corev1.PodSpec {
 
 func (w Spec) projections() []corev1.VolumeProjection {
 	files := corev1.VolumeProjection{ConfigMap: &corev1.ConfigMapProjection{
-		LocalObjectReference: corev1.LocalObjectReference{Name: w.filesName()},
+		LocalObjectReference: corev1.LocalObjectReference{Name: w.FilesName()},
 	}}
 	return append([]corev1.VolumeProjection{files}, w.Secrets...)
 }

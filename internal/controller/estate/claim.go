@@ -1,0 +1,108 @@
+package estate
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/names"
+	"github.com/weir-dev/weir/internal/controller/pool"
+	"github.com/weir-dev/weir/internal/controller/record"
+)
+
+// claimOf is what a resource claims on a cluster; nil where it names nothing.
+func (e *Estates) claimOf(ctx context.Context, on *Estate, cluster *v1alpha1.KafkaCluster, resident pool.Resident) (*names.Claim, error) {
+	claim := names.Claim{Ref: RefOf(resident), Created: resident.GetCreationTimestamp().Time}
+	switch r := resident.(type) {
+	case *v1alpha1.Topic:
+		claim.Names = []record.Key{topicKey(TopicName(r))}
+		claim.Uses = Uses(r)
+	case *v1alpha1.ConsumerGroup:
+		key := record.Key{Kind: record.Group, Name: GroupID(r)}
+		claim.Names = []record.Key{key}
+		// The dead letter topics that it has had stay its own.
+		if entry, known := on.Entry(key); known && entry.Holder == claim.Ref && entry.Lane != nil {
+			claim.Lane = &record.Lane{Waits: entry.Lane.Waits}
+		}
+	default:
+		return nil, nil
+	}
+	of, err := e.Clusters.NamespaceLabels(ctx, resident.GetNamespace())
+	if err != nil {
+		return nil, err
+	}
+	claim.Allowed = policyOf(cluster).For(resident.GetNamespace(), of)
+	return &claim, nil
+}
+
+// Uses are the groups and transactional IDs that a Topic grants rights on.
+func Uses(topic *v1alpha1.Topic) []record.Key {
+	var uses []record.Key
+	for _, access := range topic.Spec.Access {
+		for _, group := range access.Groups {
+			uses = append(uses, record.Key{Kind: record.Group, Name: group})
+		}
+		for _, id := range access.TransactionalIDs {
+			uses = append(uses, record.Key{Kind: record.TransactionalID, Name: id})
+		}
+	}
+	return uses
+}
+
+// policyOf is the naming of a KafkaCluster.
+func policyOf(cluster *v1alpha1.KafkaCluster) names.Policy {
+	policy := names.Policy{Free: cluster.Spec.Naming.Policy == v1alpha1.NamingFree}
+	for _, rule := range cluster.Spec.Naming.Rules {
+		labelled := labels.Set{}
+		if rule.Namespaces != nil {
+			for label, value := range rule.Namespaces.MatchLabels {
+				labelled[label] = string(value)
+			}
+		}
+		policy.Rules = append(policy.Rules, names.Rule{
+			Namespaces: labelled.AsSelectorPreValidated(), Topics: texts(rule.Topics), Groups: texts(rule.Groups), TransactionalIDs: texts(rule.TransactionalIDs),
+		})
+	}
+	return policy
+}
+
+func texts(patterns []v1alpha1.NamePattern) []string {
+	var all []string
+	for _, pattern := range patterns {
+		all = append(all, string(pattern))
+	}
+	return all
+}
+
+// Refused returns the halt that says why a resource may not have a name; nil
+// where it may. Field is where the name stands.
+func (p Place) Refused(verdict names.Verdict, field string) error {
+	kind, name := kindWords[verdict.Key.Kind], verdict.Key.Name
+	switch verdict.Outcome {
+	case names.Theirs:
+		cure := "use another name, or delete the other resource"
+		if !p.names.Claimed(verdict.By) {
+			cure = fmt.Sprintf("it is gone, and its namespace keeps the name while the %s is there; use another name, or ask whoever owns the KafkaCluster to annotate it with %s=%s",
+				kind, v1alpha1.FreeNamesAnnotation, name)
+		}
+		return halt.Stall(v1alpha1.ReasonConflict, "%s: %s %q on KafkaCluster %q belongs to %s; nothing is touched: %s",
+			field, kind, name, p.Resource.Name, verdict.By, cure)
+	case names.OutsideRule:
+		kept := ""
+		if verdict.Kept {
+			kept = "; what was made under it stays as it is"
+		}
+		return halt.Stall(v1alpha1.ReasonNameRefused, "%s: KafkaCluster %q does not allow the %s %q: %s%s",
+			field, p.Resource.Name, kind, name, verdict.Why, kept)
+	case names.Exists:
+		return halt.Stall(v1alpha1.ReasonTopicExists,
+			"topic %q, which the dead letter policy needs, is there and is not Weir's; delete it, or use another spec.groupId", name)
+	default:
+		return nil
+	}
+}
+
+var kindWords = map[record.Kind]string{record.Topic: "topic", record.Group: "group", record.TransactionalID: "transactional ID"}
