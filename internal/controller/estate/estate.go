@@ -108,7 +108,11 @@ func (e *Estate) keep(key record.Key, entry *record.Entry) {
 	e.mu.Lock()
 	e.put(key, entry)
 	e.mu.Unlock()
-	e.wakeAll(e.names.Hold(key, entry))
+	for _, ref := range e.names.Hold(key, entry) {
+		if entry == nil || ref != entry.Holder { // its own pass says so
+			e.wake(ref)
+		}
+	}
 }
 
 func (e *Estate) put(key record.Key, entry *record.Entry) {
