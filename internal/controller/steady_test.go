@@ -20,7 +20,7 @@ func TestPassesWithoutChangeWriteNothing(t *testing.T) {
 	cluster := h.Cluster(func(c *v1alpha1.KafkaCluster) {
 		h.Secret(h.Operator, "retry", "username", "retry", "password", "secret")
 		c.Spec.RetryWorker = &v1alpha1.RetryWorkerSpec{Kafka: v1alpha1.KafkaCredentials{
-			Principal: "User:retry", CredentialsSecretRef: v1alpha1.SecretReference{Name: "retry"},
+			Principal: h.RetryPrincipal(), CredentialsSecretRef: v1alpha1.SecretReference{Name: "retry"},
 		}}
 	})
 	topic := h.ReadyTopic("orders", harness.OnePartition, harness.WithAccess, func(topic *v1alpha1.Topic) {

@@ -168,10 +168,14 @@ func WithAccess(topic *v1alpha1.Topic) {
 // DeleteData makes the deletion of a Topic delete its records.
 func DeleteData(topic *v1alpha1.Topic) { topic.Spec.DeletionPolicy = v1alpha1.DeleteData }
 
+// RetryPrincipal is the retry worker's in this test: those of all tests are
+// members of one group, where they share a Kafka.
+func (h *Harness) RetryPrincipal() string { return "User:retry-" + h.Namespace }
+
 // WithRetryWorker gives the retry worker of a cluster an identity of its own.
 func (h *Harness) WithRetryWorker(cluster *v1alpha1.KafkaCluster) {
 	h.Secret(h.Operator, "retry", "username", "retry", "password", "secret")
 	cluster.Spec.RetryWorker = &v1alpha1.RetryWorkerSpec{Kafka: v1alpha1.KafkaCredentials{
-		Principal: "User:retry", CredentialsSecretRef: v1alpha1.SecretReference{Name: "retry"},
+		Principal: h.RetryPrincipal(), CredentialsSecretRef: v1alpha1.SecretReference{Name: "retry"},
 	}}
 }

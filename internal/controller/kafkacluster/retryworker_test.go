@@ -2,6 +2,7 @@ package kafkacluster_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -70,12 +71,12 @@ func TestRetryWorkerComesAndGoes(t *testing.T) {
 	if workload := cluster.Status.RetryWorker; workload == nil || workload.Name != "weir-retry-"+cluster.Name || workload.Replicas != 1 {
 		t.Errorf("status.retryWorker is %+v", workload)
 	}
-	h.WantsBindings(estate.RetryGroup(cluster.Status.ClusterID), kafka.ReadGroup("User:retry", estate.RetryGroup(cluster.Status.ClusterID))...)
-	h.WantsBindings(deadletter.Failed(id), append(kafka.Consume("User:retry", deadletter.Failed(id)), kafka.Produce("User:billing", deadletter.Failed(id))...)...)
-	h.WantsBindings(deadletter.Retry(id), append(kafka.Publish("User:retry", deadletter.Retry(id)), kafka.Consume("User:billing", deadletter.Retry(id))...)...)
-	h.WantsBindings(deadletter.DLT(id), kafka.Publish("User:retry", deadletter.DLT(id))...)
+	wantsGroup(h, estate.RetryGroup(cluster.Status.ClusterID), 1)
+	h.WantsBindings(deadletter.Failed(id), append(kafka.Consume(h.RetryPrincipal(), deadletter.Failed(id)), kafka.Produce("User:billing", deadletter.Failed(id))...)...)
+	h.WantsBindings(deadletter.Retry(id), append(kafka.Publish(h.RetryPrincipal(), deadletter.Retry(id)), kafka.Consume("User:billing", deadletter.Retry(id))...)...)
+	h.WantsBindings(deadletter.DLT(id), kafka.Publish(h.RetryPrincipal(), deadletter.DLT(id))...)
 	for _, wait := range []string{deadletter.Wait(id, 1), deadletter.Wait(id, 2)} {
-		h.WantsBindings(wait, append(kafka.Publish("User:retry", wait), kafka.Consume("User:retry", wait)...)...)
+		h.WantsBindings(wait, append(kafka.Publish(h.RetryPrincipal(), wait), kafka.Consume(h.RetryPrincipal(), wait)...)...)
 	}
 
 	h.Update(policy, func() { policy.Spec.Retry.MaxAttempts, policy.Spec.Retry.PermanentErrors = 4, nil })
@@ -120,7 +121,7 @@ func TestRetryWorkerComesAndGoes(t *testing.T) {
 	if told(h, cluster) != nil || cluster.Status.RetryWorker != nil || h.Condition(cluster, v1alpha1.ConditionRetryWorkerReady).Type != "" {
 		t.Errorf("there is still a retry worker: %+v", cluster.Status)
 	}
-	h.WantsBindings(estate.RetryGroup(cluster.Status.ClusterID))
+	wantsGroup(h, estate.RetryGroup(cluster.Status.ClusterID), 0)
 }
 
 // The operator's own credentials are a super user's, and worth more than a
@@ -167,7 +168,7 @@ func TestRetryWorkerTroubles(t *testing.T) {
 	h := harness.New(t)
 	cluster := h.Cluster(func(c *v1alpha1.KafkaCluster) {
 		c.Spec.RetryWorker = &v1alpha1.RetryWorkerSpec{Kafka: v1alpha1.KafkaCredentials{
-			Principal: "User:retry", CredentialsSecretRef: v1alpha1.SecretReference{Name: "retry"},
+			Principal: h.RetryPrincipal(), CredentialsSecretRef: v1alpha1.SecretReference{Name: "retry"},
 		}}
 	})
 	topic := h.ReadyTopic("orders")
@@ -241,11 +242,33 @@ func TestRetryWorkerOfADeletedCluster(t *testing.T) {
 	if len(deployment.OwnerReferences) > 0 {
 		t.Errorf("the worker goes with %v", deployment.OwnerReferences)
 	}
-	h.WantsBindings(id, kafka.ReadGroup("User:retry", id)...)
+	wantsGroup(h, id, 1)
 
 	again := h.Cluster(h.WithRetryWorker)
 	h.Settled(again)
 	if told := told(h, again); told == nil || len(told.Groups) != 1 {
 		t.Errorf("the worker is told %+v", told)
 	}
+}
+
+// wantsGroup counts the bindings of this test's retry worker on a group.
+func wantsGroup(h *harness.Harness, group string, want int) {
+	h.Helper()
+	admin := h.Admin()
+	h.Await(func() string {
+		all, err := admin.Bindings(h.Context())
+		if err != nil {
+			return err.Error()
+		}
+		got := 0
+		for binding := range all {
+			if binding.Name == group && binding.Principal == h.RetryPrincipal() {
+				got++
+			}
+		}
+		if got != want {
+			return fmt.Sprintf("%d bindings on group %s, want %d", got, group, want)
+		}
+		return ""
+	})
 }
