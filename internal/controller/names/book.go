@@ -3,6 +3,7 @@ package names
 import (
 	"cmp"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 
@@ -54,10 +55,14 @@ func Owners(claims []Claim, reserved Reserved, held map[record.Key]record.Entry,
 }
 
 // Put replaces the claim of a resource. It returns the other resources whose
-// verdict may have changed.
+// verdict may have changed: nobody where the claim says what it said before, or
+// two rivals that put theirs in each pass would wake one another for ever.
 func (b *Book) Put(claim Claim) []record.Ref {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if known, claimed := b.claims[claim.Ref]; claimed && reflect.DeepEqual(known, claim) {
+		return nil
+	}
 	changed := affected{}
 	after := map[record.Key]contender{}
 	for _, n := range claim.names() {

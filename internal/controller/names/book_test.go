@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -129,5 +130,29 @@ func TestBookOfTenThousand(t *testing.T) {
 	foreign := claim(of("ConsumerGroup", "pay", "g"), free, 1, group("shop.h"))
 	if told := book.Put(foreign); len(told) != 10_000 {
 		t.Errorf("a group of another namespace that 10000 patterns cover was told to %d of them", len(told))
+	}
+}
+
+// A pass that claims what was claimed before concerns nobody.
+func TestSameClaimAgainAffectsNobody(t *testing.T) {
+	t.Parallel()
+	book := names.NewBook(nil, nil)
+	claims := []names.Claim{}
+	for _, name := range []string{"a", "b"} {
+		claims = append(claims, names.Claim{
+			Ref: record.Ref{Kind: "Topic", Namespace: "shop", Name: name}, Created: time.Unix(1, 0),
+			Allowed: names.Policy{}.For("shop", nil), Names: []record.Key{{Kind: record.Topic, Name: "shop.orders"}},
+		})
+		book.Put(claims[len(claims)-1])
+	}
+	for _, claim := range claims {
+		claim.Names = slices.Clone(claim.Names)
+		if affected := book.Put(claim); len(affected) > 0 {
+			t.Errorf("%s claims the same again, and %v are affected", claim.Ref, affected)
+		}
+	}
+	claims[0].Names = []record.Key{{Kind: record.Topic, Name: "shop.payments"}}
+	if affected := book.Put(claims[0]); !slices.Equal(affected, []record.Ref{claims[1].Ref}) {
+		t.Errorf("a claims another name, and %v are affected", affected)
 	}
 }
