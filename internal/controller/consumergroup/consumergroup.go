@@ -73,17 +73,17 @@ func (r *Reconciler) reconcile(ctx context.Context, before, group *v1alpha1.Cons
 	}
 	place, err := r.Estates.On(ctx, group)
 	if err != nil {
-		return suspendedOr(group, err)
+		return halt.SuspendedOr(group.Spec.Suspend, err)
 	}
 	referred, refErr := r.Estates.Resolve(ctx, place, topicsRead(group), group.Namespace, estate.ToConsume)
 	if referred == nil && refErr != nil {
-		return suspendedOr(group, refErr)
+		return halt.SuspendedOr(group.Spec.Suspend, refErr)
 	}
 	key := record.Key{Kind: record.Group, Name: estate.GroupID(group)}
 	verdict := place.Verdict(ref, nothing)
 	if verdict.Outcome != names.Mine && verdict.Key == key {
 		r.keep(place, group, referred, verdict.Kept)
-		return suspendedOr(group, place.Refused(verdict, "spec.groupId"))
+		return halt.SuspendedOr(group.Spec.Suspend, place.Refused(verdict, "spec.groupId"))
 	}
 	entry, known := place.Entry(key)
 	kept := known && entry.Holder == ref
@@ -120,14 +120,6 @@ func (r *Reconciler) reconcile(ctx context.Context, before, group *v1alpha1.Cons
 
 // nothing is in Kafka, as far as it matters to a group's own name.
 func nothing(record.Key) bool { return false }
-
-// suspendedOr is err, or that the group is suspended.
-func suspendedOr(group *v1alpha1.ConsumerGroup, err error) error {
-	if h, ok := halt.As(err); group.Spec.Suspend && (!ok || h.Kind != halt.Undecided) {
-		return halt.Suspend()
-	}
-	return err
-}
 
 // keep declares that what a group was granted is only kept, or that nothing is
 // wanted: its name is another's.

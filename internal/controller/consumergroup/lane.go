@@ -106,10 +106,9 @@ func (r *Reconciler) claimLane(ctx context.Context, group *v1alpha1.ConsumerGrou
 	if err := place.Refused(verdict, "spec.deadLetterPolicyRef"); err != nil && !verdict.Kept {
 		return err
 	}
-	err := place.Store(ctx, record.Key{Kind: record.Group, Name: estate.GroupID(group)}, record.Entry{
+	return place.Store(ctx, record.Key{Kind: record.Group, Name: estate.GroupID(group)}, record.Entry{
 		Phase: record.Held, Holder: ref, Lane: &record.Lane{Waits: waits},
 	})
-	return estate.NotStored(err)
 }
 
 // widest is the largest number of partitions of the sources.

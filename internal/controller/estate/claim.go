@@ -19,7 +19,7 @@ func (e *Estates) claimOf(ctx context.Context, on *Estate, cluster *v1alpha1.Kaf
 	switch r := resident.(type) {
 	case *v1alpha1.Topic:
 		claim.Names = []record.Key{topicKey(TopicName(r))}
-		claim.Uses = Uses(r)
+		claim.Uses = usesOf(r)
 	case *v1alpha1.ConsumerGroup:
 		key := record.Key{Kind: record.Group, Name: GroupID(r)}
 		claim.Names = []record.Key{key}
@@ -38,8 +38,8 @@ func (e *Estates) claimOf(ctx context.Context, on *Estate, cluster *v1alpha1.Kaf
 	return &claim, nil
 }
 
-// Uses are the groups and transactional IDs that a Topic grants rights on.
-func Uses(topic *v1alpha1.Topic) []record.Key {
+// usesOf are the groups and transactional IDs that a Topic grants rights on.
+func usesOf(topic *v1alpha1.Topic) []record.Key {
 	var uses []record.Key
 	for _, access := range topic.Spec.Access {
 		for _, group := range access.Groups {

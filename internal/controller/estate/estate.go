@@ -13,7 +13,6 @@ import (
 	"github.com/weir-dev/weir/internal/controller/grants"
 	"github.com/weir-dev/weir/internal/controller/names"
 	"github.com/weir-dev/weir/internal/controller/record"
-	"github.com/weir-dev/weir/internal/kafka"
 )
 
 // Estate is what Weir has on one Kafka cluster. Safe for concurrent use.
@@ -26,6 +25,9 @@ type Estate struct {
 	// writer makes the ACL bindings follow.
 	writer *grants.Writer
 	wake   func(record.Ref)
+	// stored makes a halt of what could not be stored, and ends the process where
+	// another one leads.
+	stored func(error) error
 	// elsewhere is who wrote the record, where that is another Kubernetes cluster.
 	elsewhere string
 	// rebuilt are the resources that were there when the record was found to be
@@ -85,12 +87,18 @@ func (e *Estate) Note(key record.Key, entry *record.Entry) error {
 }
 
 // Store puts what is about to be done into the record, and is done when it
-// returns nil.
+// returns nil. Errors are halts.
 func (e *Estate) Store(ctx context.Context, key record.Key, entry record.Entry) error {
 	if now, known := e.Entry(key); known && same(now, entry) {
 		return nil
 	}
-	if err := e.book.Store(ctx, []record.Change{{Key: key, Entry: &entry}}); err != nil {
+	return e.storeNow(ctx, key, entry)
+}
+
+// storeNow is Store also where the record says so already: an earlier process may
+// have written that, and this one is to know that it still leads.
+func (e *Estate) storeNow(ctx context.Context, key record.Key, entry record.Entry) error {
+	if err := e.stored(e.book.Store(ctx, []record.Change{{Key: key, Entry: &entry}})); err != nil {
 		return err
 	}
 	e.keep(key, &entry)
@@ -235,9 +243,9 @@ func (e *Estate) Elsewhere() string {
 	return e.elsewhere
 }
 
-// Take takes the record over from another Kubernetes cluster.
+// Take takes the record over from another Kubernetes cluster. Errors are halts.
 func (e *Estate) Take(ctx context.Context) error {
-	if err := e.book.Agree(ctx); err != nil {
+	if err := e.stored(e.book.Agree(ctx)); err != nil {
 		return err
 	}
 	e.mu.Lock()
@@ -276,5 +284,3 @@ func (e *Estate) close() {
 
 // topicKey is a topic as a record's key.
 func topicKey(name string) record.Key { return record.Key{Kind: record.Topic, Name: name} }
-
-var _ grants.Cluster = (*kafka.Cluster)(nil)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -145,8 +147,8 @@ func (e *Estates) read(ctx context.Context, cluster *v1alpha1.KafkaCluster, id s
 	reserved := names.Reserved{{Kind: record.Group, Name: RetryGroup(id)}: {}}
 	opened := &Estate{
 		ID: id, book: book, names: names.NewBook(reserved, state.Entries), wake: e.Wake,
-		elsewhere: state.Elsewhere,
-		entries:   map[record.Key]record.Entry{}, held: map[record.Ref]map[record.Key]struct{}{}, versions: map[record.Ref]string{},
+		stored: e.stored, elsewhere: state.Elsewhere,
+		entries: map[record.Key]record.Entry{}, held: map[record.Ref]map[record.Key]struct{}{}, versions: map[record.Ref]string{},
 	}
 	for key, entry := range state.Entries {
 		if key.Kind != record.Binding {
@@ -226,11 +228,7 @@ func (e *Estates) Of(cluster string) *Estate {
 func (e *Estates) all() []*Estate {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var all []*Estate
-	for _, one := range e.open {
-		all = append(all, one)
-	}
-	return all
+	return slices.Collect(maps.Values(e.open))
 }
 
 // End closes the estate of a KafkaCluster that is gone. The record stays: what
@@ -258,13 +256,10 @@ func (e *Estates) Close() {
 	e.opening.Lock()
 	defer e.opening.Unlock()
 	e.mu.Lock()
-	names := make([]string, 0, len(e.open))
-	for name := range e.open {
-		names = append(names, name)
-	}
+	open := slices.Collect(maps.Keys(e.open))
 	e.mu.Unlock()
-	for _, name := range names {
-		e.close(name)
+	for _, cluster := range open {
+		e.close(cluster)
 	}
 }
 
@@ -321,7 +316,7 @@ func (l latest) CreateBindings(ctx context.Context, bindings []kafka.Binding) []
 	if cluster := l.clusters.Latest(l.name); cluster != nil {
 		return cluster.CreateBindings(ctx, bindings)
 	}
-	return repeated(errNotConnected, len(bindings))
+	return slices.Repeat([]error{errNotConnected}, len(bindings))
 }
 
 // DeleteBindings implements grants.Cluster.
@@ -329,13 +324,5 @@ func (l latest) DeleteBindings(ctx context.Context, bindings []kafka.Binding) []
 	if cluster := l.clusters.Latest(l.name); cluster != nil {
 		return cluster.DeleteBindings(ctx, bindings)
 	}
-	return repeated(errNotConnected, len(bindings))
-}
-
-func repeated(err error, n int) []error {
-	errs := make([]error, n)
-	for i := range errs {
-		errs[i] = err
-	}
-	return errs
+	return slices.Repeat([]error{errNotConnected}, len(bindings))
 }

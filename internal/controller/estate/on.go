@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -27,8 +28,7 @@ type Place struct {
 }
 
 // On finds the place of a resource, which its KafkaCluster admits and which is
-// Ready, and enters there what the resource claims, with a lane of so many wait
-// topics where it has one. Errors are halts.
+// Ready, and enters there what the resource claims. Errors are halts.
 func (e *Estates) On(ctx context.Context, resident pool.Resident) (Place, error) {
 	cluster, err := e.Clusters.Find(ctx, resident.GetClusterRef())
 	if err != nil {
@@ -59,9 +59,8 @@ func (e *Estates) On(ctx context.Context, resident pool.Resident) (Place, error)
 }
 
 // Behind is where a resource that is being deleted has left something. The
-// KafkaCluster need not be Ready; where it is gone, or leads to a cluster whose
-// record is not open, there is nothing, and Estate is nil. Kafka is nil where
-// nobody is connected. Errors are halts.
+// KafkaCluster need not be Ready; where it is gone there is nothing to be done,
+// and Estate is nil. Kafka is nil where nobody is connected. Errors are halts.
 func (e *Estates) Behind(ctx context.Context, resident pool.Resident) (Place, error) {
 	name := e.Clusters.NameOf(resident)
 	var cluster v1alpha1.KafkaCluster
@@ -176,18 +175,28 @@ func (p Place) Pay(ctx context.Context) error {
 		if key.Kind != record.Topic || entry.Phase != record.Leaving || entry.ID == "" || p.names.Claimed(entry.Holder) {
 			continue
 		}
-		// Marked by this process, just before: an earlier one may have been told
-		// to stop.
-		err := NotStored(p.book.Store(ctx, []record.Change{{Key: key, Entry: &entry}}))
-		if err == nil {
-			err = halt.Kafka(p.Kafka.DeleteTopic(ctx, key.Name, entry.ID))
-		}
-		if err == nil {
-			err = p.Note(key, nil)
-		}
-		errs = append(errs, err)
+		errs = append(errs, p.DeleteTopic(ctx, key.Name, entry))
 	}
 	return halt.Together(errs...)
+}
+
+// DeleteTopic deletes a topic by the ID that its entry has, once the record has
+// that it is leaving. Errors are halts.
+func (p Place) DeleteTopic(ctx context.Context, name string, entry record.Entry) error {
+	entry.Phase, entry.Cause = record.Leaving, grants.Now.String()
+	if entry.Since.IsZero() {
+		entry.Since = time.Now()
+	}
+	if err := p.storeNow(ctx, topicKey(name), entry); err != nil {
+		return err
+	}
+	if p.Kafka == nil {
+		return halt.Wait(v1alpha1.ReasonClusterNotReady, "there is no connection to KafkaCluster %q", p.Resource.Name)
+	}
+	if err := p.Kafka.DeleteTopic(ctx, name, entry.ID); err != nil {
+		return halt.Kafka(err)
+	}
+	return p.Note(topicKey(name), nil)
 }
 
 // Retained are the names of topics in the record that nobody claims, and that are

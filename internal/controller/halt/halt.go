@@ -83,6 +83,15 @@ func Undecide(format string, args ...any) error {
 	return &Halt{Kind: Undecided, Reason: v1alpha1.ReasonProgressing, Message: fmt.Sprintf(format, args...)}
 }
 
+// SuspendedOr is err, or, where a resource is suspended, that it is: what keeps a
+// pass from getting further is no matter then. What is undecided stays so.
+func SuspendedOr(suspended bool, err error) error {
+	if h, ok := As(err); suspended && (!ok || h.Kind != Undecided) {
+		return Suspend()
+	}
+	return err
+}
+
 // Together makes one error of those of independent parts of a pass, nil where
 // there are none: what may pass by itself decides, so that it is tried again
 // soon, and the message says them all.

@@ -36,7 +36,7 @@ func (r *Reconciler) open(ctx context.Context, cluster *v1alpha1.KafkaCluster, i
 	}
 	if writer := opened.Elsewhere(); writer != "" && cluster.Annotations[v1alpha1.TakeRecordAnnotation] == writer {
 		if err := opened.Take(ctx); err != nil {
-			return nil, estate.NotStored(err)
+			return nil, err
 		}
 	}
 	if free := cluster.Annotations[v1alpha1.FreeNamesAnnotation]; free != "" {
@@ -69,16 +69,16 @@ func (r *Reconciler) annotate(ctx context.Context, cluster *v1alpha1.KafkaCluste
 // report says in status what Weir has on the cluster, and what waits there.
 func report(cluster *v1alpha1.KafkaCluster, opened *estate.Estate) error {
 	topics, owed := opened.Topics()
-	grants := opened.Report()
-	cluster.Status.Topics, cluster.Status.ACLBindings = int32(topics), int32(grants.Bindings)
-	cluster.Status.PendingRemovals, cluster.Status.PendingSince = int32(grants.Leaving+owed), nil
-	if !grants.Since.IsZero() {
-		cluster.Status.PendingSince = &metav1.Time{Time: grants.Since}
+	made := opened.Report()
+	cluster.Status.Topics, cluster.Status.ACLBindings = int32(topics), int32(made.Bindings)
+	cluster.Status.PendingRemovals, cluster.Status.PendingSince = int32(made.Leaving+owed), nil
+	if !made.Since.IsZero() {
+		cluster.Status.PendingSince = &metav1.Time{Time: made.Since}
 	}
-	setWhile(cluster, v1alpha1.ConditionRemovalHeld, v1alpha1.ReasonBrake, heldWords(grants.Held))
+	setWhile(cluster, v1alpha1.ConditionRemovalHeld, v1alpha1.ReasonBrake, heldWords(made.Held))
 	setWhile(cluster, v1alpha1.ConditionRecordElsewhere, v1alpha1.ReasonOtherKubernetes, elsewhereWords(opened.Elsewhere()))
-	if errors.Is(grants.Trouble, record.ErrNotStored) {
-		return estate.NotStored(grants.Trouble)
+	if errors.Is(made.Trouble, record.ErrNotStored) {
+		return estate.NotStored(made.Trouble)
 	}
 	return nil
 }

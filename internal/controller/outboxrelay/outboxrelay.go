@@ -109,10 +109,7 @@ func weigh(relay *v1alpha1.OutboxRelay, deployment *appsv1.Deployment, rollErr, 
 func (r *Reconciler) suspend(ctx context.Context, relay *v1alpha1.OutboxRelay) error {
 	place, err := r.Estates.On(ctx, relay)
 	if err != nil {
-		if h, ok := halt.As(err); ok && h.Kind == halt.Undecided {
-			return err
-		}
-		return halt.Suspend()
+		return halt.SuspendedOr(true, err)
 	}
 	if referred, err := r.Estates.Resolve(ctx, place, topicsRouted(relay), relay.Namespace, estate.ToProduce); referred != nil {
 		return halt.Together(r.keep(ctx, place, relay, referred), halt.Suspend())

@@ -111,18 +111,6 @@ func LetGo(obj client.Object) bool {
 	return !obj.GetDeletionTimestamp().IsZero() && !controllerutil.ContainsFinalizer(obj, v1alpha1.Finalizer)
 }
 
-// Record makes sure that status lists what a pass is about to create outside,
-// before it does, and brings before up to date so that settle compares with
-// what is written. A conflict says that the cache was behind.
-func (s Settler) Record(ctx context.Context, before, after Object) error {
-	if err := s.patch(ctx, before, after); err != nil {
-		return fmt.Errorf("recording in status: %w", err)
-	}
-	copyStatus(before, after)
-	before.SetResourceVersion(after.GetResourceVersion())
-	return nil
-}
-
 // copyStatus makes to's status a copy of from's.
 func copyStatus(to, from Object) {
 	reflect.ValueOf(to.GetStatus()).Elem().Set(reflect.ValueOf(from.DeepCopyObject().(Object).GetStatus()).Elem())
@@ -223,11 +211,4 @@ func WasReady(obj Object) bool {
 // IsReady says whether a resource's Ready condition is True.
 func IsReady(obj Object) bool {
 	return meta.IsStatusConditionTrue(*obj.GetConditions(), v1alpha1.ConditionReady)
-}
-
-// IsProgressing says whether the last pass on obj began something that it left
-// for the next to finish.
-func IsProgressing(obj Object) bool {
-	reconciling := meta.FindStatusCondition(*obj.GetConditions(), v1alpha1.ConditionReconciling)
-	return reconciling != nil && reconciling.Reason == v1alpha1.ReasonProgressing
 }

@@ -91,23 +91,12 @@ func (r *Reconciler) deleteTopic(ctx context.Context, topic *v1alpha1.Topic) err
 	// Also what it was granted before this process began.
 	declare(place, topic, true)
 	place.Gone(ref, grants.Now)
-	entry.Phase, entry.Cause = record.Leaving, grants.Now.String()
-	if entry.Since.IsZero() {
-		entry.Since = time.Now()
-	}
-	if err := place.Store(ctx, key, entry); err != nil {
-		return estate.NotStored(err)
-	}
-	if place.Kafka == nil {
-		err = halt.Wait(v1alpha1.ReasonClusterNotReady, "there is no connection to KafkaCluster %q", place.Resource.Name)
-	} else {
-		err = halt.Kafka(place.Kafka.DeleteTopic(ctx, key.Name, entry.ID))
-	}
+	err = place.DeleteTopic(ctx, key.Name, entry)
 	switch h, halted := halt.As(err); {
 	case err == nil:
 		r.Settler.Event(topic, "TopicDeleted", "Delete", "topic %s and its records are deleted, as deletionPolicy says", key.Name)
-		return place.Note(key, nil)
-	case halted && h.Kind != halt.Stalled && entry.ID != "" && time.Since(topic.DeletionTimestamp.Time) > owedAfter:
+		return nil
+	case halted && h.Kind != halt.Stalled && h.Reason != v1alpha1.ReasonRecordNotStored && entry.ID != "" && time.Since(topic.DeletionTimestamp.Time) > owedAfter:
 		r.Settler.Warn(topic, "DeletionOwed", "Delete", "Kafka does not answer: topic %s is deleted when it does", key.Name)
 		return nil
 	default:

@@ -50,7 +50,7 @@ func (r *Reconciler) reconcile(ctx context.Context, before, topic *v1alpha1.Topi
 	}
 	place, err := r.Estates.On(ctx, topic)
 	if err != nil {
-		return suspendedOr(topic, err)
+		return halt.SuspendedOr(topic.Spec.Suspend, err)
 	}
 	name := estate.TopicName(topic)
 	topic.Status.Cluster, topic.Status.TopicName = place.Resource.Name, name
@@ -60,7 +60,7 @@ func (r *Reconciler) reconcile(ctx context.Context, before, topic *v1alpha1.Topi
 		if !verdict.Kept {
 			forget(topic)
 		}
-		return suspendedOr(topic, place.Refused(verdict, "spec.topicName"))
+		return halt.SuspendedOr(topic.Spec.Suspend, place.Refused(verdict, "spec.topicName"))
 	}
 	if topic.Spec.Suspend {
 		declare(place, topic, place.Holds(estate.RefOf(topic), record.Topic) == name)
@@ -70,14 +70,6 @@ func (r *Reconciler) reconcile(ctx context.Context, before, topic *v1alpha1.Topi
 	// keep the other from being applied.
 	refused := r.grant(place, topic)
 	return halt.Together(r.ensure(ctx, before, topic, place), refused, r.enforced(ctx, topic, place))
-}
-
-// suspendedOr is err, or that the topic is suspended.
-func suspendedOr(topic *v1alpha1.Topic, err error) error {
-	if h, ok := halt.As(err); topic.Spec.Suspend && (!ok || h.Kind != halt.Undecided) {
-		return halt.Suspend()
-	}
-	return err
 }
 
 // forget takes out of status what is another's.
