@@ -249,6 +249,10 @@ type DeadLetterStatus struct {
 	// record.
 	// +optional
 	WaitTopics int32 `json:"waitTopics,omitempty"`
+	// Waiting is the number of records that are still to be moved on, in a group
+	// that has no policy any more; absent otherwise, and while unknown.
+	// +optional
+	Waiting *int64 `json:"waiting,omitempty"`
 }
 
 // ConsumerGroupList is a list of ConsumerGroups.

@@ -32,7 +32,8 @@ const (
 	ConditionAccessEnforced     = "AccessEnforced"     // Topic
 	ConditionBacklogged         = "Backlogged"         // OutboxRelay
 	ConditionLagging            = "Lagging"            // ConsumerGroup
-	ConditionRetriesStopped     = "RetriesStopped"     // ConsumerGroup; present only while True
+	ConditionRetriesStopped     = "RetriesStopped"     // ConsumerGroup; present only while True or Unknown
+	ConditionDraining           = "Draining"           // ConsumerGroup; present only while True
 	ConditionDrifted            = "Drifted"            // Topic; present only while True
 	ConditionDeadLettersPresent = "DeadLettersPresent" // DeadLetterPolicy
 	ConditionRemovalHeld        = "RemovalHeld"        // KafkaCluster; present only while True
@@ -65,6 +66,7 @@ const (
 	ReasonNamespaceTerminating = "NamespaceTerminating"
 	ReasonPolicyNotFound       = "PolicyNotFound"
 	ReasonPolicyNotReady       = "PolicyNotReady"
+	ReasonPolicyRemoved        = "PolicyRemoved" // what waits is moved on
 )
 
 // Reasons of KafkaCluster.

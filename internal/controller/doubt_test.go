@@ -8,7 +8,6 @@ import (
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/harness"
 	"github.com/weir-dev/weir/internal/controller/kafkacluster"
-	"github.com/weir-dev/weir/internal/relay/config"
 )
 
 // While nobody looks, nothing is said to be well; and a restart of the operator
@@ -24,8 +23,9 @@ func TestWhatIsNotLookedAt(t *testing.T) {
 	})
 	h.PassUntil(group, v1alpha1.ConditionLagging, v1alpha1.ReasonWithinObjective) // brokers may still be choosing leaders
 	h.Settled(cluster)
-	h.Pod(h.Operator, kafkacluster.RetryWorkerName(cluster.Name)).Says(config.RetryState{Phase: config.Active})
+	h.Pod(h.Operator, kafkacluster.RetryWorkerName(cluster.Name)).HasRead(0)
 	h.Pass(cluster)
+	h.PassUntilReady(group)
 	h.Wants(cluster, v1alpha1.ConditionRetryWorkerReady, metav1.ConditionTrue, v1alpha1.ReasonReady, "")
 
 	h.Restart()

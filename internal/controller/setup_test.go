@@ -66,16 +66,16 @@ func startOperator(t *testing.T) (*harness.Harness, *rights) {
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
 		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: h.Operator, Name: "weir-manager"}},
 	}))
-	// The record's Role is beside it.
-	h.Must(h.Live.Create(t.Context(), &rbacv1.Role{
-		ObjectMeta: metav1.ObjectMeta{Namespace: h.Operator, Name: "weir-record"},
-		Rules:      recordRules(h),
-	}))
-	h.Must(h.Live.Create(t.Context(), &rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Namespace: h.Operator, Name: "weir-record"},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "weir-record"},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: h.Operator, Name: "weir-manager"}},
-	}))
+	// The Roles of the operator's own namespace are beside it.
+	for _, file := range []string{"record.yaml", "own_pod.yaml"} {
+		role := roleOf(h, file)
+		h.Must(h.Live.Create(t.Context(), role))
+		h.Must(h.Live.Create(t.Context(), &rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: h.Operator, Name: role.Name},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
+			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: h.Operator, Name: "weir-manager"}},
+		}))
+	}
 	used := &rights{role: role, used: map[string]bool{}}
 	as := rest.CopyConfig(control.Config)
 	as.Wrap(func(next http.RoundTripper) http.RoundTripper { return exercised{next, used} })
@@ -103,15 +103,16 @@ func startOperator(t *testing.T) (*harness.Harness, *rights) {
 	return h, used
 }
 
-// recordRules are what the operator may do to its record.
-func recordRules(h *harness.Harness) []rbacv1.PolicyRule {
+// roleOf is the shipped Role in a file, for the operator's namespace.
+func roleOf(h *harness.Harness, file string) *rbacv1.Role {
 	h.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", "record.yaml"))
+	text, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", file))
 	h.Must(err)
 	first, _, _ := strings.Cut(string(text), "\n---\n")
-	var role rbacv1.Role
-	h.Must(yaml.UnmarshalStrict([]byte(first), &role))
-	return role.Rules
+	role := new(rbacv1.Role)
+	h.Must(yaml.UnmarshalStrict([]byte(first), role))
+	role.Namespace = h.Operator
+	return role
 }
 
 // rights are what the operator may do, and what of it it has done.
@@ -306,8 +307,16 @@ func TestOperator(t *testing.T) {
 	if h.Gone(deployment) {
 		t.Error("there is no retry worker")
 	}
+	pod := h.Pod(h.Operator, deployment.Name)
 	h.Edit(group, func() { group.Spec.DeadLetterPolicyRef = nil })
-	awaitsGone(h, deployment)
+	awaits(h, group, v1alpha1.ConditionDraining, v1alpha1.ReasonPolicyRemoved)
+	h.Await(func() string {
+		if h.Gone(deployment) {
+			return ""
+		}
+		pod.HasRead(0)
+		return "the retry worker is still there"
+	})
 
 	// Users of a Topic keep it, and the last of them wakes it when it goes.
 	h.Must(h.Live.Delete(t.Context(), topic))
@@ -323,6 +332,9 @@ func TestOperator(t *testing.T) {
 		awaitsGone(h, obj)
 	}
 	h.Await(func() string {
+		if !h.Gone(deployment) {
+			pod.HasRead(0) // their lanes are drained
+		}
 		h.Must(h.Live.Get(t.Context(), harness.KeyOf(cluster), cluster))
 		if status := cluster.Status; status.ACLBindings != 0 || status.PendingRemovals != 0 {
 			return fmt.Sprintf("%d ACL bindings are Weir's, %d wait for their removal since %s", status.ACLBindings, status.PendingRemovals, status.PendingSince)

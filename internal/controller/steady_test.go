@@ -36,7 +36,7 @@ func TestPassesWithoutChangeWriteNothing(t *testing.T) {
 		group.Spec.Lag.MaxRecords = new(int64(10))
 	})
 	h.Settled(cluster)
-	h.Pod(h.Operator, kafkacluster.RetryWorkerName(cluster.Name)).Says(config.RetryState{Phase: config.Active})
+	h.Pod(h.Operator, kafkacluster.RetryWorkerName(cluster.Name)).HasRead(0)
 
 	all := []client.Object{cluster, topic, relay, group, policy}
 	for _, obj := range all {

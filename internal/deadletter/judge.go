@@ -17,6 +17,8 @@ type Rules struct {
 	JitterPercent   int
 	MaxElapsed      time.Duration
 	PermanentErrors []string
+	// Drained: the group has no policy any more, and every failure is the last.
+	Drained bool
 }
 
 // Reason is why a record is a dead letter.
@@ -33,6 +35,8 @@ const (
 	AttemptsExhausted Reason = "AttemptsExhausted"
 	// TimeExhausted: the next attempt would be later than maxElapsed allows.
 	TimeExhausted Reason = "TimeExhausted"
+	// Drained: the group, or its policy, is gone.
+	Drained Reason = "Drained"
 )
 
 // Decision is what becomes of a failed record.
@@ -70,10 +74,24 @@ func Judge(rules Rules, headers []Header, timestamp, now time.Time, jitter float
 	return Decision{Wait: f.attempt, NotBefore: notBefore, Headers: append(kept, timeHeader(NotBefore, notBefore))}
 }
 
+// Bury makes a dead letter of a record that waits for a delivery which will not
+// come. Arguments and result are as in Judge.
+func Bury(group string, headers []Header, timestamp, now time.Time) []Header {
+	f, err := readFailure(headers)
+	if err != nil || f.first.IsZero() {
+		return append(slices.Clone(headers), obituary(group, Drained, now)...)
+	}
+	// The attempt that it carries is the one that does not come.
+	return append(f.headers(headers, timestamp, max(f.attempt-1, 1)), obituary(group, Drained, now)...)
+}
+
 // decide returns the reason for a dead letter, or else when the record is due.
 func (r Rules) decide(f failure, now time.Time, jitter float64) (Reason, time.Time) {
 	if slices.ContainsFunc(r.PermanentErrors, func(pattern string) bool { return matches(pattern, f.class) }) {
 		return PermanentError, time.Time{}
+	}
+	if r.Drained {
+		return Drained, time.Time{}
 	}
 	if f.attempt > len(r.Delays) {
 		return AttemptsExhausted, time.Time{}

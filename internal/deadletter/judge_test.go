@@ -49,6 +49,15 @@ func TestJudge(t *testing.T) {
 				Attempt, "2", FirstFailure, "2026-03-01T12:00:00.000Z", ErrorClass, "Timeout", ErrorMessage, "no answer", NotBefore, "2026-03-01T12:00:01.000Z")},
 		},
 		{
+			name:    "a group without a policy: the first failure is the last",
+			rules:   Rules{Group: "billing", Drained: true},
+			headers: h(OriginalTimestamp, "2026-03-01T11:00:00.000Z", ErrorClass, "Timeout"),
+			now:     noon,
+			want: Decision{Reason: Drained, Headers: h(
+				OriginalTimestamp, "2026-03-01T11:00:00.000Z", Attempt, "1", FirstFailure, "2026-03-01T12:00:00.000Z", ErrorClass, "Timeout",
+				Group, "billing", ReasonHeader, "Drained", DeadLetteredAt, "2026-03-01T12:00:00.000Z")},
+		},
+		{
 			name:  "first failure of a service that tells nothing",
 			rules: billed,
 			now:   noon,
@@ -253,6 +262,25 @@ func TestJudgeDoesNotTouchItsArgument(t *testing.T) {
 	for _, header := range spare[len(headers):] {
 		if header.Key != "" || header.Value != nil {
 			t.Errorf("the argument's array was written to: %q", header.Key)
+		}
+	}
+}
+
+func TestBury(t *testing.T) {
+	t.Parallel()
+	end := []string{Group, "billing", ReasonHeader, "Drained", DeadLetteredAt, "2026-03-01T12:00:00.000Z"}
+	for name, test := range map[string]struct{ headers, want []Header }{
+		"the attempt that does not come is not counted": {
+			h("traceparent", "00-1", OriginalTimestamp, "2026-03-01T11:00:00.000Z", Attempt, "3", FirstFailure, "2026-03-01T11:59:00.000Z",
+				ErrorClass, "Timeout", NotBefore, "2026-03-01T12:00:00.000Z"),
+			h(append([]string{"traceparent", "00-1", OriginalTimestamp, "2026-03-01T11:00:00.000Z", Attempt, "2",
+				FirstFailure, "2026-03-01T11:59:00.000Z", ErrorClass, "Timeout"}, end...)...),
+		},
+		"broken headers stay": {h(Attempt, "many", FirstFailure, "once"), h(append([]string{Attempt, "many", FirstFailure, "once"}, end...)...)},
+		"none":                {nil, h(end...)},
+	} {
+		if diff := cmp.Diff(test.want, Bury("billing", test.headers, noon, noon)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 }

@@ -103,7 +103,7 @@ func (r *Reconciler) reconcile(ctx context.Context, before, group *v1alpha1.Cons
 		}
 	}
 	laneErr := r.lane(ctx, group, place, referred, follows)
-	setRetries(group, place.Resource)
+	setRetries(group, place)
 	r.Lag.Set(ctx, place.Resource.Name, client.ObjectKeyFromObject(group), lagSpec(group, referred))
 	place.Declare(ref, estate.VersionOf(group), wants(group, referred, laneOf(place, group)))
 	alertErr := r.Alerts.apply(ctx, group)
@@ -150,10 +150,11 @@ func topicsRead(group *v1alpha1.ConsumerGroup) []estate.Reference {
 	return references
 }
 
-// following is the policy of a group, and how many wait topics it needs.
+// following is the policy of a group, and its schedule; empty while it is
+// suspended.
 type following struct {
-	policy *v1alpha1.DeadLetterPolicy
-	waits  int
+	policy   *v1alpha1.DeadLetterPolicy
+	schedule []time.Duration
 }
 
 // follow reads the policy of a group, nil if it has none. Its schedule must be in
@@ -180,25 +181,27 @@ func (r *Reconciler) follow(ctx context.Context, group *v1alpha1.ConsumerGroup) 
 	if err != nil {
 		return nil, halt.Wait(v1alpha1.ReasonPolicyNotReady, "spec.deadLetterPolicyRef: DeadLetterPolicy %s is not ready; see its conditions", key)
 	}
-	return &following{&found, len(schedule)}, nil
+	return &following{&found, schedule}, nil
 }
 
 // lane is what of the dead letter topics of a group needs grants.
 type lane struct {
 	waits int // wait topics
+	// left: the group has no policy any more, and only what came back is still to
+	// be read.
+	left bool
 	// worker is the principal of the retry worker, empty where it has none of its
 	// own.
 	worker string
 }
 
-// laneOf is the lane that the record has for a group; nil where it has none, or
-// where the group has no policy.
+// laneOf is the lane that the record has for a group; nil where it has none.
 func laneOf(place estate.Place, group *v1alpha1.ConsumerGroup) *lane {
 	entry, _ := place.Entry(record.Key{Kind: record.Group, Name: estate.GroupID(group)})
-	if entry.Lane == nil || entry.Holder != estate.RefOf(group) || group.Spec.DeadLetterPolicyRef == nil {
+	if entry.Lane == nil || entry.Holder != estate.RefOf(group) {
 		return nil
 	}
-	found := &lane{waits: entry.Lane.Waits}
+	found := &lane{waits: entry.Lane.Waits, left: group.Spec.DeadLetterPolicyRef == nil}
 	if worker := place.Resource.Spec.RetryWorker; worker != nil {
 		found.worker = worker.Kafka.Principal
 	}
@@ -212,10 +215,12 @@ func wants(group *v1alpha1.ConsumerGroup, referred []estate.Referred, of *lane) 
 	principal, id := group.Spec.Principal, estate.GroupID(group)
 	own := kafka.ReadGroup(principal, id)
 	if of != nil {
-		own = append(own, kafka.Produce(principal, deadletter.Failed(id))...)
 		own = append(own, kafka.Consume(principal, deadletter.Retry(id))...)
 	}
-	if of != nil && of.worker != "" {
+	if of != nil && !of.left {
+		own = append(own, kafka.Produce(principal, deadletter.Failed(id))...)
+	}
+	if of != nil && !of.left && of.worker != "" {
 		own = append(own, kafka.Consume(of.worker, deadletter.Failed(id))...)
 		own = append(own, kafka.Publish(of.worker, deadletter.Retry(id))...)
 		own = append(own, kafka.Publish(of.worker, deadletter.DLT(id))...)

@@ -247,10 +247,11 @@ func TestGroupLane(t *testing.T) {
 		})
 	})
 
-	// Without a policy the lane stays, and is nobody's business.
+	// Without a policy the lane stays, to be drained by a retry worker.
 	h.Update(group, func() { group.Spec.DeadLetterPolicyRef = nil })
 	h.PassUntilReady(group)
-	if group.Status.DeadLetters != nil {
+	h.Wants(group, v1alpha1.ConditionDraining, metav1.ConditionTrue, v1alpha1.ReasonPolicyRemoved, "the group has no policy any more")
+	if group.Status.DeadLetters == nil || group.Status.DeadLetters.Waiting != nil {
 		t.Errorf("status.deadLetters is %+v", group.Status.DeadLetters)
 	}
 	h.WantsBindings(deadletter.Failed(id))

@@ -22,17 +22,19 @@ import (
 )
 
 // lane makes the dead letter topics of a group, and counts its dead letters.
-// Without a policy it makes none, and leaves those that exist. One topic that
+// Without a policy it makes none, leaves those that exist, and has what waits in
+// them moved on. One topic that
 // fails does not keep the others from being made. Status lists the lane where
 // its topics' names are the group's. Errors are halts.
 func (r *Reconciler) lane(ctx context.Context, group *v1alpha1.ConsumerGroup, place estate.Place, sources []estate.Referred, follows *following) error {
 	group.Status.DeadLetters = nil
-	if follows == nil {
-		return nil
-	}
 	id := estate.GroupID(group)
-	recorded, _ := place.Entry(record.Key{Kind: record.Group, Name: id})
-	waits := follows.waits
+	key := record.Key{Kind: record.Group, Name: id}
+	recorded, _ := place.Entry(key)
+	if follows == nil {
+		return r.drain(ctx, group, place, key, recorded)
+	}
+	waits := len(follows.schedule)
 	switch {
 	case recorded.Lane != nil:
 		waits = max(waits, recorded.Lane.Waits)
@@ -87,6 +89,33 @@ func (r *Reconciler) lane(ctx context.Context, group *v1alpha1.ConsumerGroup, pl
 		return err
 	}
 	lane.Depth = depthOf(place.Kafka.PartitionOffsets(ctx, map[string][]time.Time{lane.Topic: nil})[lane.Topic])
+	return taken(group, place, follows, waits)
+}
+
+// taken returns the halt of a group while the retry workers have not read yet what
+// its policy says now. That they do not run at all is told beside; see setRetries.
+func taken(group *v1alpha1.ConsumerGroup, place estate.Place, follows *following, waits int) error {
+	retry, answers := place.RetryOf(estate.GroupID(group))
+	if !answers || follows.policy.Spec.Suspend || retry.Has(estate.Told(group, follows.policy, follows.schedule, waits)) {
+		return nil
+	}
+	return halt.Progress("the retry worker of KafkaCluster %q has not read yet what the policy says now", place.Resource.Name)
+}
+
+// drain has what waits in the lane of a group that has no policy any more moved on.
+func (r *Reconciler) drain(ctx context.Context, group *v1alpha1.ConsumerGroup, place estate.Place, key record.Key, recorded record.Entry) error {
+	if recorded.Lane == nil || recorded.Lane.Drain == record.Drained || recorded.Holder != estate.RefOf(group) {
+		return nil
+	}
+	if err := place.Drain(key, record.ToRetry); err != nil {
+		return err
+	}
+	lane := &v1alpha1.DeadLetterStatus{Topic: deadletter.DLT(key.Name), WaitTopics: int32(recorded.Lane.Waits)}
+	if retry, known := place.RetryOf(key.Name); known {
+		lane.Waiting = retry.Waiting
+	}
+	lane.Depth = depthOf(place.Kafka.PartitionOffsets(ctx, map[string][]time.Time{lane.Topic: nil})[lane.Topic])
+	group.Status.DeadLetters = lane
 	return nil
 }
 

@@ -8,8 +8,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/estate"
 	"github.com/weir-dev/weir/internal/controller/halt"
 	"github.com/weir-dev/weir/internal/controller/settle"
+	"github.com/weir-dev/weir/internal/deadletter"
 	"github.com/weir-dev/weir/internal/lag"
 )
 
@@ -104,18 +106,37 @@ func keepNumbers(before, group *v1alpha1.ConsumerGroup) {
 	group.Status.State, group.Status.Type, group.Status.Members = before.Status.State, before.Status.Type, before.Status.Members
 	group.Status.Lag, group.Status.Worst, group.Status.Topics = before.Status.Lag, before.Status.Worst, before.Status.Topics
 	if was, is := before.Status.DeadLetters, group.Status.DeadLetters; was != nil && is != nil {
-		is.Depth = was.Depth
+		is.Depth, is.Waiting = was.Depth, was.Waiting
 	}
 }
 
-// setRetries says where the retry worker of the cluster does not work: the team
-// whose failed records stand still may not see the KafkaCluster.
-func setRetries(group *v1alpha1.ConsumerGroup, cluster *v1alpha1.KafkaCluster) {
-	worker := meta.FindStatusCondition(cluster.Status.Conditions, v1alpha1.ConditionRetryWorkerReady)
-	if group.Status.DeadLetters == nil || worker == nil || worker.Status != metav1.ConditionFalse || worker.Reason == v1alpha1.ReasonProgressing {
-		meta.RemoveStatusCondition(&group.Status.Conditions, v1alpha1.ConditionRetriesStopped)
+// setRetries says where the failed records of a group do not move, to the team that
+// may not see the KafkaCluster, and where the lane is drained.
+func setRetries(group *v1alpha1.ConsumerGroup, place estate.Place) {
+	drain, stopped := v1alpha1.ConditionDraining, v1alpha1.ConditionRetriesStopped
+	meta.RemoveStatusCondition(&group.Status.Conditions, drain)
+	if group.Status.DeadLetters == nil {
+		meta.RemoveStatusCondition(&group.Status.Conditions, stopped)
 		return
 	}
-	settle.SetCondition(group, v1alpha1.ConditionRetriesStopped, metav1.ConditionTrue, worker.Reason,
-		"failed records wait: the retry worker of KafkaCluster "+cluster.Name+" does not work, and its owner has to mend that: "+worker.Message)
+	if group.Spec.DeadLetterPolicyRef == nil {
+		settle.SetCondition(group, drain, metav1.ConditionTrue, v1alpha1.ReasonPolicyRemoved,
+			"the group has no policy any more: records that wait still come back to topic "+deadletter.Retry(group.Status.GroupID)+
+				" when they are due, and what fails now is a dead letter; status.deadLetters.waiting counts them")
+	}
+	cluster := place.Resource
+	worker := meta.FindStatusCondition(cluster.Status.Conditions, v1alpha1.ConditionRetryWorkerReady)
+	retry, answers := place.RetryOf(group.Status.GroupID)
+	of := "the retry worker of KafkaCluster " + cluster.Name
+	switch {
+	case worker != nil && worker.Status == metav1.ConditionFalse && worker.Reason != v1alpha1.ReasonProgressing:
+		settle.SetCondition(group, stopped, metav1.ConditionTrue, worker.Reason,
+			"failed records wait: "+of+" does not work, and its owner has to mend that: "+worker.Message)
+	case answers && retry.Problem != nil:
+		settle.SetCondition(group, stopped, metav1.ConditionTrue, retry.Problem.Reason, "failed records of this group wait: "+retry.Problem.Message)
+	case !answers && worker != nil && worker.Status != metav1.ConditionTrue:
+		settle.SetCondition(group, stopped, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, of+" is not seen at work: "+worker.Message)
+	default:
+		meta.RemoveStatusCondition(&group.Status.Conditions, stopped)
+	}
 }

@@ -38,6 +38,7 @@ type Estate struct {
 	entries  map[record.Key]record.Entry // topics and groups, also what is only about to be stored
 	held     map[record.Ref]map[record.Key]struct{}
 	versions map[record.Ref]string // of resources, when they declared their wants
+	lanes    lanes
 }
 
 // Entry is what the record has of a topic or a group.
@@ -116,6 +117,11 @@ func (e *Estate) keep(key record.Key, entry *record.Entry) {
 	e.mu.Lock()
 	e.put(key, entry)
 	e.mu.Unlock()
+	if entry != nil {
+		e.grantDrain(key, *entry)
+	} else {
+		e.grantDrain(key, record.Entry{})
+	}
 	for _, ref := range e.names.Hold(key, entry) {
 		if entry == nil || ref != entry.Holder { // its own pass says so
 			e.wake(ref)
@@ -181,12 +187,19 @@ func (e *Estate) Leave(ref record.Ref) {
 }
 
 // Gone takes back what a resource claimed and wanted that is not there any more.
-func (e *Estate) Gone(ref record.Ref, cause grants.Cause) {
+// The lane of a group that somebody deleted is drained.
+func (e *Estate) Gone(ref record.Ref, cause grants.Cause) error {
 	e.mu.Lock()
 	delete(e.versions, ref)
 	e.mu.Unlock()
+	// Nobody will read the retry topic of a group that was deleted.
+	var err error
+	if group := e.Holds(ref, record.Group); group != "" && cause == grants.Asked {
+		err = e.Drain(record.Key{Kind: record.Group, Name: group}, record.ToDeadLetters)
+	}
 	e.wakeAll(e.names.Drop(ref))
 	e.writer.Gone(ref, cause)
+	return err
 }
 
 func (e *Estate) wakeAll(refs []record.Ref) {

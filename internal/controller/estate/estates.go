@@ -149,6 +149,7 @@ func (e *Estates) read(ctx context.Context, cluster *v1alpha1.KafkaCluster, id s
 		ID: id, book: book, names: names.NewBook(reserved, state.Entries), wake: e.Wake,
 		stored: e.stored, elsewhere: state.Elsewhere,
 		entries: map[record.Key]record.Entry{}, held: map[record.Ref]map[record.Key]struct{}{}, versions: map[record.Ref]string{},
+		lanes: lanes{draining: map[record.Key]record.Ref{}, dry: map[record.Key]time.Time{}, absent: map[record.Key]time.Time{}},
 	}
 	for key, entry := range state.Entries {
 		if key.Kind != record.Binding {
@@ -174,6 +175,12 @@ func (e *Estates) read(ctx context.Context, cluster *v1alpha1.KafkaCluster, id s
 		opened.rebuilt = map[record.Ref]struct{}{}
 		for _, ref := range expected {
 			opened.rebuilt[ref] = struct{}{}
+		}
+	}
+	for key, entry := range state.Entries {
+		if entry.Lane != nil && entry.Lane.Draining() {
+			expected = append(expected, record.Ref{Kind: kindDrain, Namespace: entry.Holder.Namespace, Name: entry.Holder.Name})
+			opened.lanes.draining[key] = expected[len(expected)-1]
 		}
 	}
 	opened.writer = grants.New(grants.Options{
@@ -287,10 +294,11 @@ func (e *Estates) Gone(ctx context.Context, ref record.Ref, seen bool) error {
 			cause = grants.Asked
 		}
 	}
+	var errs []error
 	for _, one := range e.all() {
-		one.Gone(ref, cause)
+		errs = append(errs, one.Gone(ref, cause))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // latest is the connection to a KafkaCluster that was made last, whichever that

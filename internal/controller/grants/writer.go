@@ -2,6 +2,7 @@ package grants
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -131,6 +132,12 @@ func (w *Writer) Close() {
 // Declare replaces what a resource wants. Cause is why it lets go of what is no
 // longer among it.
 func (w *Writer) Declare(owner record.Ref, wants Wants, cause Cause) {
+	w.mu.Lock()
+	before, known := w.declared.Of(owner)
+	w.mu.Unlock()
+	if known && maps.Equal(before, wants) {
+		return // nothing to plan anew
+	}
 	w.change(func() {
 		w.declared.Declare(owner, wants, cause)
 		w.touched[owner] = struct{}{}

@@ -40,6 +40,30 @@ func (p *Pod) Says(state any) {
 	})
 }
 
+// HasRead makes a pod of the retry worker say that it works, has read what it is
+// told of each group now, and has so many records waiting in each one that it drains.
+func (p *Pod) HasRead(waiting int64) {
+	p.h.Helper()
+	state := config.RetryState{Phase: config.Active, Groups: map[string]config.GroupState{}}
+	var told map[string]string
+	if files := p.h.Files(p.Namespace, strings.TrimSuffix(p.GenerateName, "-")); files != nil {
+		told = files.Data
+	}
+	for name, text := range told {
+		if !config.IsGroupFile(name) {
+			continue
+		}
+		var group config.RetryGroup
+		p.h.Must(json.Unmarshal([]byte(text), &group))
+		said := config.GroupState{Group: group.Group, Digest: config.Digest(text)}
+		if group.Draining != "" {
+			said.Waiting = &waiting
+		}
+		state.Groups[name] = said
+	}
+	p.Says(state)
+}
+
 // Answers makes the pod answer in another way.
 func (p *Pod) Answers(with http.HandlerFunc) { p.answer.Store(&with) }
 
@@ -80,7 +104,7 @@ func (h *Harness) Files(namespace, deployment string) *corev1.ConfigMap {
 		return nil
 	}
 	files := new(corev1.ConfigMap)
-	h.Must(h.Live.Get(h.Context(), client.ObjectKey{Namespace: namespace, Name: worker.MountedFiles(of.Spec.Template.Spec)}, files))
+	h.Must(h.Live.Get(h.Context(), client.ObjectKey{Namespace: namespace, Name: worker.MountedFiles(of.Spec.Template.Spec)[0]}, files))
 	return files
 }
 

@@ -33,6 +33,10 @@ import (
 // it has gone.
 const pulse = 10 * time.Second
 
+// settlingPulse is the same while the retry worker has not read yet what it was
+// told, or drains a lane.
+const settlingPulse = time.Second
+
 // Reconciler connects to a cluster and tells what it is. It comes
 // back at its pulse, which is also when a rotated certificate or a changed
 // Secret is noticed.
@@ -57,7 +61,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, cluster *v1alpha1.KafkaClust
 	if err != nil {
 		doubtRetryWorker(cluster)
 	}
-	return r.Settler.Settle(ctx, before, cluster, ready, min(r.Settler.Resync, pulse), err)
+	again := pulse
+	if opened := r.Estates.Of(cluster.Name); opened != nil && opened.Settling() {
+		again = settlingPulse
+	}
+	return r.Settler.Settle(ctx, before, cluster, ready, min(r.Settler.Resync, again), err)
 }
 
 func (r *Reconciler) reconcile(ctx context.Context, cluster *v1alpha1.KafkaCluster) error {

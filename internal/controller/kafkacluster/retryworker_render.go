@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
@@ -18,6 +17,9 @@ import (
 )
 
 const retryComponent = "retry"
+
+// retryGroupLabel, on the Deployment of a retry worker, is its consumer group.
+const retryGroupLabel = "weir.dev/consumer-group"
 
 // RetryWorkerName names the Deployment of the retry worker of a KafkaCluster.
 func RetryWorkerName(cluster string) string { return "weir-retry-" + cluster }
@@ -44,28 +46,6 @@ func retrySecret(cluster *v1alpha1.KafkaCluster, namespace string) (string, erro
 	}
 }
 
-// retryGroup is what the worker has to know of a group and its policy, whose
-// schedule that is. Waits is the number of wait topics that the record has.
-func retryGroup(group *v1alpha1.ConsumerGroup, policy *v1alpha1.DeadLetterPolicy, schedule []time.Duration, waits int) config.RetryGroup {
-	result := config.RetryGroup{
-		Name:            group.Namespace + "/" + group.Name,
-		Group:           estate.GroupID(group),
-		MaxAttempts:     int(policy.Spec.Retry.MaxAttempts),
-		JitterPercent:   int(policy.Spec.Retry.Backoff.JitterPercent),
-		PermanentErrors: policy.Spec.Retry.PermanentErrors,
-	}
-	for _, delay := range schedule {
-		result.Delays = append(result.Delays, config.Duration(delay))
-	}
-	// The wait topics of a longer schedule may not exist yet, and those of a
-	// shorter one may still hold records.
-	result.Waits = max(len(result.Delays), waits)
-	if policy.Spec.Retry.MaxElapsed != nil {
-		result.MaxElapsed = config.Duration(policy.Spec.Retry.MaxElapsed.Duration)
-	}
-	return result
-}
-
 // renderRetryWorker renders the worker of a cluster, whose Kafka cluster ID that
 // is; the other arguments are as in render, namespace is the operator's. The
 // worker outlives its KafkaCluster, which may come back under another name.
@@ -74,7 +54,6 @@ func renderRetryWorker(cluster *v1alpha1.KafkaCluster, id string, groups []confi
 		Name:          cluster.Name,
 		Kafka:         worker.KafkaConfig(cluster, authority != "", keys),
 		ConsumerGroup: estate.RetryGroup(id),
-		Groups:        groups,
 	}, "", "  ")
 	if err != nil {
 		return worker.Spec{}, fmt.Errorf("rendering %s: %w", config.RetryFile, err)
@@ -94,6 +73,10 @@ func renderRetryWorker(cluster *v1alpha1.KafkaCluster, id string, groups []confi
 		Generation: cluster.Generation,
 		Files:      map[string]string{config.RetryFile: string(text)},
 		Followed:   true,
+		Labels:     map[string]string{retryGroupLabel: estate.RetryGroup(id)},
+	}
+	for _, group := range groups {
+		rendered.Files[config.GroupFile(group.Group)] = estate.ToldText(group)
 	}
 	if authority != "" {
 		rendered.Files[worker.AuthorityPEM] = authority

@@ -25,5 +25,5 @@ func goldenRetryWorker(t *testing.T) worker.Spec {
 func TestRenderRetryWorker(t *testing.T) {
 	t.Parallel()
 	w := goldenRetryWorker(t)
-	golden.Compare(t, "retryworker", w.ConfigMap(), w.Deployment())
+	golden.Compare(t, "retryworker", w.ConfigMaps()[0], w.Deployment())
 }

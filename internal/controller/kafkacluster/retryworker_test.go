@@ -3,6 +3,8 @@ package kafkacluster_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,16 +25,31 @@ import (
 	"github.com/weir-dev/weir/internal/relay/config"
 )
 
+// retry is what a retry worker is told by its files.
+type retry struct {
+	config.Retry
+	Groups []config.RetryGroup
+}
+
 // told is what the retry worker of a cluster is told by its ConfigMap, once the
 // API server has it; nil where there is none.
-func told(h *harness.Harness, cluster *v1alpha1.KafkaCluster) *config.Retry {
+func told(h *harness.Harness, cluster *v1alpha1.KafkaCluster) *retry {
 	h.Helper()
 	files := h.Files(h.Operator, kafkacluster.RetryWorkerName(cluster.Name))
 	if files == nil {
 		return nil
 	}
-	told := new(config.Retry)
-	h.Must(json.Unmarshal([]byte(files.Data[config.RetryFile]), told))
+	told := new(retry)
+	h.Must(json.Unmarshal([]byte(files.Data[config.RetryFile]), &told.Retry))
+	for name, text := range files.Data {
+		if !config.IsGroupFile(name) {
+			continue
+		}
+		var group config.RetryGroup
+		h.Must(json.Unmarshal([]byte(text), &group))
+		told.Groups = append(told.Groups, group)
+	}
+	slices.SortFunc(told.Groups, func(a, b config.RetryGroup) int { return strings.Compare(a.Group, b.Group) })
 	return told
 }
 
@@ -107,21 +124,70 @@ func TestRetryWorkerComesAndGoes(t *testing.T) {
 		t.Errorf("the worker is told of %+v", groups)
 	}
 	h.Pass(group) // or nobody has seen it when it goes
+
+	// They go, and their lanes are drained.
+	pod := h.Pod(h.Operator, kafkacluster.RetryWorkerName(cluster.Name))
+	pod.HasRead(0)
+	h.Pass(cluster)
 	h.Delete(group)
 	h.WantsGone(group)
 	h.Settled(cluster)
-	h.WantsBindings(deadletter.DLT(id))
+	draining := config.RetryGroup{Name: h.Namespace + "/billing", Group: id, Waits: 2, MaxAttempts: 1, Draining: config.ToDeadLetters}
+	if groups := told(h, cluster).Groups; len(groups) != 2 || !cmp.Equal(groups[1], draining) {
+		t.Errorf("the worker is told of %+v", groups)
+	}
+	h.WantsBindings(deadletter.Failed(id), kafka.Consume(h.RetryPrincipal(), deadletter.Failed(id))...)
+	h.WantsBindings(deadletter.Wait(id, 2), kafka.Consume(h.RetryPrincipal(), deadletter.Wait(id, 2))...)
+	h.WantsBindings(deadletter.DLT(id), kafka.Publish(h.RetryPrincipal(), deadletter.DLT(id))...)
+	h.WantsBindings(deadletter.Retry(id))
+
 	h.Update(other, func() { other.Spec.DeadLetterPolicyRef = nil })
 	h.PassUntilReady(other)
+	retry := deadletter.Retry(other.Status.GroupID)
+	h.Wants(other, v1alpha1.ConditionDraining, metav1.ConditionTrue, v1alpha1.ReasonPolicyRemoved,
+		"the group has no policy any more: records that wait still come back to topic "+retry+" when they are due")
 	h.Settled(cluster)
+	h.WantsBindings(retry, append(kafka.Publish(h.RetryPrincipal(), retry), kafka.Consume("User:audit", retry)...)...)
+
+	// While something waits, or a worker has not read that, nothing ends.
+	pod.HasRead(7)
+	h.Pass(cluster)
+	h.Pass(other)
+	if waiting := other.Status.DeadLetters.Waiting; waiting == nil || *waiting != 7 {
+		t.Errorf("status.deadLetters is %+v", other.Status.DeadLetters)
+	}
+	pod.HasRead(0)
+	h.Await(func() string {
+		h.Pass(cluster)
+		if cluster.Status.RetryWorker != nil {
+			return "there is still a retry worker"
+		}
+		return ""
+	})
+	h.Settled(cluster)
+	h.PassUntilReady(other)
+	if h.Condition(other, v1alpha1.ConditionDraining).Type != "" || other.Status.DeadLetters != nil {
+		t.Errorf("the lane is still drained: %+v", other.Status)
+	}
+	h.WantsBindings(deadletter.DLT(id))
+	h.WantsBindings(retry, kafka.Consume("User:audit", retry)...)
 	var deployment appsv1.Deployment
 	if err := h.Live.Get(t.Context(), client.ObjectKey{Namespace: h.Operator, Name: kafkacluster.RetryWorkerName(cluster.Name)}, &deployment); client.IgnoreNotFound(err) != nil || err == nil {
 		t.Errorf("the Deployment is still there, or: %v", err)
 	}
-	if told(h, cluster) != nil || cluster.Status.RetryWorker != nil || h.Condition(cluster, v1alpha1.ConditionRetryWorkerReady).Type != "" {
+	if told(h, cluster) != nil || h.Condition(cluster, v1alpha1.ConditionRetryWorkerReady).Type != "" {
 		t.Errorf("there is still a retry worker: %+v", cluster.Status)
 	}
 	wantsGroup(h, estate.RetryGroup(cluster.Status.ClusterID), 0)
+
+	// A policy takes the lane up again.
+	h.Policy("third")
+	h.Update(other, func() { other.Spec.DeadLetterPolicyRef = &v1alpha1.LocalReference{Name: "third"} })
+	h.PassUntilReady(other)
+	h.Settled(cluster)
+	if groups := told(h, cluster).Groups; len(groups) != 1 || groups[0].Draining != "" {
+		t.Errorf("the worker is told of %+v", groups)
+	}
 }
 
 // The operator's own credentials are a super user's, and worth more than a
@@ -187,7 +253,7 @@ func TestRetryWorkerTroubles(t *testing.T) {
 		"failed records wait: the retry worker of KafkaCluster "+cluster.Name+" does not work, and its owner has to mend that: ")
 
 	h.Secret(h.Operator, "retry", "username", "retry", "password", "secret")
-	name := worker.Spec{Name: kafkacluster.RetryWorkerName(cluster.Name), Component: "retry", Image: "weir:test", Followed: true}.ConfigMap().Name
+	name := worker.Spec{Name: kafkacluster.RetryWorkerName(cluster.Name), Component: "retry", Image: "weir:test", Followed: true}.FilesNames()[0]
 	stranger := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: h.Operator, Name: name}}
 	h.Must(h.Live.Create(t.Context(), stranger))
 	h.Pass(cluster)

@@ -3,6 +3,7 @@ package outboxrelay
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -34,7 +35,7 @@ func (r *Reconciler) grant(ctx context.Context, place estate.Place, relay *v1alp
 	var earlier []corev1.ConfigMap
 	for _, file := range files {
 		switch {
-		case file.Name != rendered.FilesName():
+		case !slices.Contains(rendered.FilesNames(), file.Name):
 			earlier = append(earlier, file)
 		case time.Since(file.CreationTimestamp.Time) > longestRoll:
 			return r.declare(ctx, place, relay, wants(relay, referred), nil)

@@ -83,7 +83,7 @@ func TestRelay(t *testing.T) {
 	h.Settled(relay)
 	h.Wants(relay, v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonProgressing, "the old one goes on publishing")
 	// So it needs its files, until the new pod is ready.
-	if had := worker.MountedFiles(was.Spec.Template.Spec); had == h.Files(h.Namespace, "weir-outbox-orders").Name || !h.Exists(&corev1.ConfigMap{}, had) {
+	if had := worker.MountedFiles(was.Spec.Template.Spec)[0]; had == h.Files(h.Namespace, "weir-outbox-orders").Name || !h.Exists(&corev1.ConfigMap{}, had) {
 		t.Error("the old pod's files are gone, or changed")
 	}
 	now := deployed(h)
@@ -99,14 +99,14 @@ func TestRelay(t *testing.T) {
 		Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
 	})
 	h.Pass(relay)
-	if had := worker.MountedFiles(was.Spec.Template.Spec); !h.Exists(&corev1.ConfigMap{}, had) {
+	if had := worker.MountedFiles(was.Spec.Template.Spec)[0]; !h.Exists(&corev1.ConfigMap{}, had) {
 		t.Error("the files of a pod that runs are gone")
 	}
 	pod.Remove()
 	second.Says(config.OutboxState{Phase: config.Active})
 	h.Pass(relay)
 	h.WantsReady(relay)
-	if had := worker.MountedFiles(was.Spec.Template.Spec); h.Exists(&corev1.ConfigMap{}, had) {
+	if had := worker.MountedFiles(was.Spec.Template.Spec)[0]; h.Exists(&corev1.ConfigMap{}, had) {
 		t.Error("the files of the pod that is gone are still there")
 	}
 

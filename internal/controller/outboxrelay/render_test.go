@@ -62,7 +62,7 @@ func goldenRelay(t *testing.T) worker.Spec {
 func TestRenderRelay(t *testing.T) {
 	t.Parallel()
 	w := goldenRelay(t)
-	golden.Compare(t, "relay", w.ConfigMap(), w.Deployment())
+	golden.Compare(t, "relay", w.ConfigMaps()[0], w.Deployment())
 }
 
 // How workers authenticate follows the cluster.

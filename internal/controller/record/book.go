@@ -124,7 +124,8 @@ func copied(changes []Change) ([]Change, error) {
 			entry := *change.Entry
 			entry.Set = maps.Clone(entry.Set)
 			if entry.Lane != nil {
-				entry.Lane = &Lane{entry.Lane.Waits}
+				lane := *entry.Lane
+				entry.Lane = &lane
 			}
 			own[i].Entry = &entry
 		}

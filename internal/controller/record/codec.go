@@ -29,11 +29,13 @@ type line struct {
 	ID     string            `json:"id,omitempty"`
 	Set    map[string]string `json:"set,omitempty"`
 	Waits  *int              `json:"waits,omitempty"`
+	Drain  Drain             `json:"drain,omitempty"`
 }
 
 var (
 	kinds  = []Kind{Binding, Topic, Group, TransactionalID}
 	phases = []Phase{Intended, Held, Leaving}
+	drains = []Drain{InUse, ToRetry, ToDeadLetters, Drained}
 )
 
 // appendChange appends the line of a change to text.
@@ -45,7 +47,7 @@ func appendChange(text []byte, change Change) ([]byte, error) {
 			l.Holder = e.Holder.String()
 		}
 		if e.Lane != nil {
-			l.Waits = &e.Lane.Waits
+			l.Waits, l.Drain = &e.Lane.Waits, e.Lane.Drain
 		}
 	}
 	if err := l.check(); err != nil {
@@ -70,10 +72,14 @@ func (l line) check() error {
 		return errors.New("the name is empty")
 	case !utf8.ValidString(l.Name + l.Holder + l.ID + l.Cause):
 		return errors.New("it is not UTF-8, and would be read as something else")
-	case l.Gone && (l.Phase != "" || l.Holder != "" || l.ID != "" || l.Cause != "" || l.Set != nil || l.Waits != nil || l.Found || !l.Since.IsZero()):
+	case l.Gone && (l.Phase != "" || l.Holder != "" || l.ID != "" || l.Cause != "" || l.Set != nil || l.Waits != nil || l.Drain != "" || l.Found || !l.Since.IsZero()):
 		return errors.New("it is gone, and something is said of it")
 	case !l.Gone && !slices.Contains(phases, l.Phase):
 		return fmt.Errorf("unknown phase %q", l.Phase)
+	case !slices.Contains(drains, l.Drain):
+		return fmt.Errorf("unknown drain %q", l.Drain)
+	case l.Drain != InUse && l.Waits == nil:
+		return errors.New("a drain without a lane")
 	}
 	_, err := parseRef(l.Holder)
 	return err
@@ -90,7 +96,7 @@ func (l line) entry() (*Entry, error) {
 	}
 	entry := &Entry{Phase: l.Phase, Found: l.Found, Holder: holder, Since: l.Since, Cause: l.Cause, ID: l.ID, Set: l.Set}
 	if l.Waits != nil {
-		entry.Lane = &Lane{Waits: *l.Waits}
+		entry.Lane = &Lane{Waits: *l.Waits, Drain: l.Drain}
 	}
 	return entry, nil
 }

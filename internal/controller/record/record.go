@@ -75,7 +75,24 @@ type Entry struct {
 type Lane struct {
 	// Waits is how many wait topics there are, or ever were.
 	Waits int
+	// Drain is where what waits in them goes once the group has no policy any more.
+	Drain Drain
 }
+
+// Drain is how far a lane that is no longer wanted is.
+type Drain string
+
+// The lane is in use; what waits goes to the retry topic, or to the dead letters,
+// as it comes due; nothing waits any more.
+const (
+	InUse         Drain = ""
+	ToRetry       Drain = "Retry"
+	ToDeadLetters Drain = "DeadLetters"
+	Drained       Drain = "Drained"
+)
+
+// Draining says whether records may wait in a lane that is no longer wanted.
+func (l Lane) Draining() bool { return l.Drain == ToRetry || l.Drain == ToDeadLetters }
 
 // Change puts an entry, or removes it where Entry is nil.
 type Change struct {

@@ -90,7 +90,9 @@ func (r *Reconciler) deleteTopic(ctx context.Context, topic *v1alpha1.Topic) err
 	}
 	// Also what it was granted before this process began.
 	declare(place, topic, true)
-	place.Gone(ref, grants.Now)
+	if err := place.Gone(ref, grants.Now); err != nil {
+		return err
+	}
 	err = place.DeleteTopic(ctx, key.Name, entry)
 	switch h, halted := halt.As(err); {
 	case err == nil:

@@ -15,18 +15,49 @@ import (
 	"github.com/weir-dev/weir/internal/controller/child"
 )
 
-// Deploy applies a worker's ConfigMap and Deployment, and returns the latter as
+// Deploy applies a worker's ConfigMaps and Deployment, and returns the latter as
 // it is rendered, with the status that it had.
 func Deploy(ctx context.Context, c child.Applier, owner client.Object, w Spec) (*appsv1.Deployment, error) {
-	if err := c.Apply(ctx, owner, w.ConfigMap(), &corev1.ConfigMap{}); err != nil {
-		return nil, err
+	for _, files := range w.ConfigMaps() {
+		if err := c.Apply(ctx, owner, files, &corev1.ConfigMap{}); err != nil {
+			return nil, err
+		}
 	}
 	was, deployment := &appsv1.Deployment{}, w.Deployment()
 	if err := c.Apply(ctx, owner, deployment, was); err != nil {
 		return nil, err
 	}
 	deployment.Status = was.Status
+	if w.Followed {
+		if err := refresh(ctx, c.Client, w); err != nil {
+			return nil, err
+		}
+	}
 	return deployment, dropOldFiles(ctx, c, owner, w)
+}
+
+// refresh has the files of a worker's pods brought up to date at once: a kubelet
+// does that within a minute or so, and when an annotation of the pod changes
+// (https://kubernetes.io/docs/tasks/configure-pod-container/configure-pod-configmap/).
+func refresh(ctx context.Context, c client.Client, w Spec) error {
+	var pods corev1.PodList
+	if err := c.List(ctx, &pods, client.InNamespace(w.Namespace), client.MatchingLabels(w.labels())); err != nil {
+		return fmt.Errorf("listing the worker's pods: %w", err)
+	}
+	digest := child.Digest(joined(w.Files))
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		if pod.Annotations[FilesAnnotation] == digest || !pod.DeletionTimestamp.IsZero() {
+			continue
+		}
+		patched := pod.DeepCopy()
+		metav1.SetMetaDataAnnotation(&patched.ObjectMeta, FilesAnnotation, digest)
+		err := c.Patch(ctx, patched, client.MergeFrom(pod))
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("telling pod %s of its new files: %w", pod.Name, err)
+		}
+	}
+	return nil
 }
 
 // Files are the ConfigMaps of a worker, those of earlier specs among them.
@@ -47,7 +78,8 @@ func dropOldFiles(ctx context.Context, c child.Applier, owner client.Object, w S
 	if err != nil {
 		return err
 	}
-	old = slices.DeleteFunc(old, func(file corev1.ConfigMap) bool { return file.Name == w.FilesName() })
+	current := w.FilesNames()
+	old = slices.DeleteFunc(old, func(file corev1.ConfigMap) bool { return slices.Contains(current, file.Name) })
 	if len(old) == 0 {
 		return nil
 	}
@@ -59,9 +91,11 @@ func dropOldFiles(ctx context.Context, c child.Applier, owner client.Object, w S
 	// to make another one.
 	needed, rolled := map[string]bool{}, w.Replicas == 0
 	for _, pod := range pods.Items {
-		name := MountedFiles(pod.Spec)
-		needed[name] = true
-		rolled = rolled || name == w.FilesName() && isPodReady(&pod)
+		names := MountedFiles(pod.Spec)
+		for _, name := range names {
+			needed[name] = true
+		}
+		rolled = rolled || slices.Equal(names, current) && isPodReady(&pod)
 	}
 	for i := range old {
 		if !rolled || needed[old[i].Name] {

@@ -28,6 +28,9 @@ const (
 
 	// ConfigAnnotation, on pods, is a digest of the files that they read when they start.
 	ConfigAnnotation = "weir.dev/config"
+	// FilesAnnotation, on pods that follow their files, is a digest of what these
+	// are to be: it changes with them, so that a kubelet looks.
+	FilesAnnotation = "weir.dev/files"
 	// GenerationAnnotation, on a Deployment, is the generation of its owner that it was rendered from.
 	GenerationAnnotation = "weir.dev/generation"
 )
@@ -48,7 +51,9 @@ type Spec struct {
 	Files map[string]string
 	// Followed files take effect without a restart; the others roll the pods.
 	Followed bool
-	Secrets  []corev1.VolumeProjection
+	// Labels are the Deployment's, beside those that choose its pods.
+	Labels  map[string]string
+	Secrets []corev1.VolumeProjection
 	// Generation of the owner that this is rendered from.
 	Generation int64
 }
@@ -71,44 +76,6 @@ func (w Spec) meta() metav1.ObjectMeta {
 	return made
 }
 
-// ConfigMap renders the worker's files.
-func (w Spec) ConfigMap() *corev1.ConfigMap {
-	meta := w.meta()
-	meta.Name = w.FilesName()
-	files := &corev1.ConfigMap{ObjectMeta: meta, Data: w.Files}
-	if !w.Followed {
-		files.Immutable = new(true)
-	}
-	return files
-}
-
-// FilesName names the ConfigMap by what decides who can read it: its content,
-// or, where pods follow the content, the program that reads it. A pod of an
-// earlier version never sees files that it does not know.
-func (w Spec) FilesName() string {
-	decides := joined(w.Files)
-	if w.Followed {
-		decides = w.Image
-	}
-	return w.Name + "-" + child.Digest("files of " + w.Component + "\x00" + decides)[:8]
-}
-
-// MountedFiles is the name of the ConfigMap that a worker's pods mount, empty
-// where there is none.
-func MountedFiles(pod corev1.PodSpec) string {
-	for _, volume := range pod.Volumes {
-		if volume.Projected == nil {
-			continue
-		}
-		for _, source := range volume.Projected.Sources {
-			if source.ConfigMap != nil {
-				return source.ConfigMap.Name
-			}
-		}
-	}
-	return ""
-}
-
 // Deployment renders the worker's pods: no access to Kubernetes, and what the
 // `restricted` pod security standard asks for. A rolling update starts the new
 // pod before it stops the old one: the new one stands by until the old one has
@@ -125,6 +92,7 @@ func (w Spec) Deployment() *appsv1.Deployment {
 		annotations[ConfigAnnotation] = child.Digest(joined(w.Files))
 	}
 	meta := w.meta()
+	maps.Copy(meta.Labels, w.Labels)
 	meta.Annotations = map[string]string{GenerationAnnotation: strconv.FormatInt(w.Generation, 10)}
 	return &appsv1.Deployment{
 		ObjectMeta: meta,
@@ -192,10 +160,13 @@ func (w Spec) podSpec() corev1.PodSpec {
 }
 
 func (w Spec) projections() []corev1.VolumeProjection {
-	files := corev1.VolumeProjection{ConfigMap: &corev1.ConfigMapProjection{
-		LocalObjectReference: corev1.LocalObjectReference{Name: w.FilesName()},
-	}}
-	return append([]corev1.VolumeProjection{files}, w.Secrets...)
+	var all []corev1.VolumeProjection
+	for _, name := range w.FilesNames() {
+		all = append(all, corev1.VolumeProjection{ConfigMap: &corev1.ConfigMapProjection{
+			LocalObjectReference: corev1.LocalObjectReference{Name: name},
+		}})
+	}
+	return append(all, w.Secrets...)
 }
 
 // limits are the resources asked for, or what a relay does well with.

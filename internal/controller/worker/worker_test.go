@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -154,5 +156,46 @@ func TestWorkersAreRestricted(t *testing.T) {
 		if err := live.Create(t.Context(), pod, client.DryRunAll); err == nil {
 			t.Error("the API server does not enforce the standard")
 		}
+	}
+}
+
+// What many groups ask for is spread over several ConfigMaps, each of which the API
+// server takes, and a file stays where it is while their number does.
+func TestFilesInParts(t *testing.T) {
+	t.Parallel()
+	spec := func(files int) Spec {
+		w := Spec{Name: "weir-retry-main", Namespace: "weir-system", Component: "retry", Image: "weir:1", Followed: true, Files: map[string]string{}}
+		for i := range files {
+			w.Files[config.GroupFile(strconv.Itoa(i))] = strings.Repeat("x", 2_500)
+		}
+		return w
+	}
+	one, many, more := spec(100), spec(1_000), spec(1_001)
+	if maps := one.ConfigMaps(); len(maps) != 1 || maps[0].Name != one.FilesNames()[0] {
+		t.Errorf("100 files are in %d ConfigMaps", len(maps))
+	}
+	all := map[string]string{}
+	for _, files := range many.ConfigMaps() {
+		size := 0
+		for name, text := range files.Data {
+			size += len(name) + len(text)
+			all[name] = files.Name
+		}
+		if size > mostInOne {
+			t.Errorf("ConfigMap %s has %d bytes", files.Name, size)
+		}
+	}
+	if len(all) != 1_000 {
+		t.Errorf("%d of 1,000 files are there", len(all))
+	}
+	for _, files := range more.ConfigMaps() {
+		for name := range files.Data {
+			if was, known := all[name]; known && was != files.Name {
+				t.Errorf("file %s moved from %s to %s", name, was, files.Name)
+			}
+		}
+	}
+	if mounted := MountedFiles(many.Deployment().Spec.Template.Spec); !slices.Equal(mounted, many.FilesNames()) || len(mounted) < 2 {
+		t.Errorf("the pods mount %v", mounted)
 	}
 }

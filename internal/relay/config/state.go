@@ -49,12 +49,28 @@ type OutboxState struct {
 
 // RetryState is what `relay retry` serves at StatePath.
 type RetryState struct {
-	Name    string   `json:"name"`
-	Phase   string   `json:"phase"`
+	Name  string `json:"name"`
+	Phase string `json:"phase"`
+	// Problem is what keeps the records of all groups from moving.
 	Problem *Problem `json:"problem,omitempty"`
-	// Groups are the Kafka group IDs that this worker has read from its file.
-	Groups []string `json:"groups"`
+	// Groups are those whose files the worker has read, by name of the file.
+	Groups map[string]GroupState `json:"groups"`
 	// Moved counts records since the worker's start, by destination:
 	// "wait", "retry", "dlt".
 	Moved map[string]int64 `json:"moved"`
+}
+
+// GroupState is how a retry worker is with one group.
+type GroupState struct {
+	// Group is the Kafka group ID; empty where its file was never understood.
+	Group string `json:"group"`
+	// Digest is that of the file as it was read last (Digest).
+	Digest string `json:"digest"`
+	// Problem is what keeps records of this group from moving, its file among
+	// the causes: then what the file said before is in effect.
+	Problem *Problem `json:"problem,omitempty"`
+	// Waiting is how many records of a group that is Draining are still in its
+	// failed and wait topics, for all workers together; nil while not known, and
+	// of other groups.
+	Waiting *int64 `json:"waiting,omitempty"`
 }

@@ -40,6 +40,14 @@ func (s *Sink) Check(ctx context.Context, topics []string) *relay.Problem {
 	return nil
 }
 
+// Learn reads how large a record of these topics may be, as far as the principal
+// may read it, for Refuse.
+func (s *Sink) Learn(ctx context.Context, topics []string) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	s.limits.set(s.readLimits(ctx, topics))
+}
+
 // Diagnose implements relay.Sink.
 func (s *Sink) Diagnose(ctx context.Context, record *kgo.Record) *relay.Problem {
 	ctx, cancel := context.WithTimeout(ctx, diagnoseTimeout)

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/weir-dev/weir/internal/deadletter"
@@ -36,13 +35,28 @@ func TestGroupsComeAndGo(t *testing.T) {
 	p.produce(numbered(first, 1, 1)...)
 	p.read(deadletter.Retry(first), 2)
 
-	p.config.Groups = p.config.Groups[1:]
+	gone := p.groups[0]
+	p.groups = p.groups[1:]
 	p.apply()
 	env.Until(t, "the first group to be gone", func() bool {
-		return cmp.Equal([]string{second.Group}, w.state().Groups) && w.state().Phase == config.Active
+		if phase := w.state().Phase; phase != config.Active {
+			t.Errorf("phase %s while a group goes", phase)
+		}
+		_, still := w.state().Groups[config.GroupFile(first)]
+		return !still
 	})
+	moved := p.committed(deadletter.Failed(first))
+	p.produce(numbered(first, 1, 1)...)
 	p.produce(numbered(second.Group, 1, 1)...)
 	p.read(deadletter.Retry(second.Group), 2)
+	if now := p.committed(deadletter.Failed(first)); now != moved {
+		t.Errorf("%d records of the group that is gone were moved", now-moved)
+	}
+
+	// It comes back.
+	p.groups = append(p.groups, gone)
+	p.apply()
+	p.read(deadletter.Retry(first), 3)
 }
 
 // TestShorterSchedule checks that records in wait topics that the schedule no
@@ -59,10 +73,10 @@ func TestShorterSchedule(t *testing.T) {
 	}
 	env.Until(t, "the record to wait", func() bool { return w.state().Moved[toWait] == 3 })
 
-	g := &p.config.Groups[0]
+	g := &p.groups[0]
 	g.MaxAttempts, g.Delays = 2, g.Delays[:1] // Waits stays 3
 	p.apply()
-	env.Until(t, "the policy to be read", func() bool { return w.current().Groups[0].MaxAttempts == 2 })
+	env.Until(t, "the policy to be read", func() bool { return w.current().effective()[0].MaxAttempts == 2 })
 	p.produce(failAgain(retry.next(1)[0], group, "Timeout", "again"))
 	dead := p.read(deadletter.DLT(group), 1)[0]
 	if attempts, reason := header(t, dead, deadletter.Attempt), header(t, dead, deadletter.ReasonHeader); attempts != "4" || reason != "AttemptsExhausted" {
@@ -110,6 +124,41 @@ func TestBadFile(t *testing.T) {
 	p.awaitPhase(w, config.Active)
 }
 
+// TestBadGroupFile checks that a group's file that cannot be used stops no other
+// group, and leaves that group as it was.
+func TestBadGroupFile(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t)
+	group, other := p.group([]time.Duration{10 * time.Millisecond}), p.group([]time.Duration{10 * time.Millisecond})
+	w, stop := p.active()
+	const bad = `{"group": "x", "tomorrow": true}`
+	name := config.GroupFile(group)
+	p.write(name, bad)
+	state := p.awaitGroup(w, group, "the group to be in trouble", failing)
+	want := "reading " + name + `: json: unknown field "tomorrow"`
+	if state.Digest != config.Digest(bad) || state.Problem.Reason != fileInvalid || state.Problem.Message != want {
+		t.Errorf("got %+v, problem %+v, want %s", state, state.Problem, want)
+	}
+	if w.health.Ready() != nil {
+		t.Error("not ready for one group's file")
+	}
+	for _, g := range []string{group, other} {
+		p.produce(numbered(g, 1, 1)...)
+		p.read(deadletter.Retry(g), 1)
+	}
+
+	// A worker that starts anew has no earlier content to go by.
+	stop()
+	w, _ = p.active()
+	p.awaitGroup(w, group, "the group to be in trouble", failing)
+	p.produce(numbered(other, 1, 1)...)
+	p.read(deadletter.Retry(other), 2)
+	p.produce(numbered(group, 1, 1)...)
+	p.apply()
+	p.awaitGroup(w, group, "the group to be well", well)
+	p.read(deadletter.Retry(group), 2)
+}
+
 // TestMissingGrants checks that the state names the ACL that is missing, and
 // that the worker goes on once it is there.
 func TestMissingGrants(t *testing.T) {
@@ -123,18 +172,21 @@ func TestMissingGrants(t *testing.T) {
 		}
 	}
 	deleteACLs(deadletter.Failed(group))
-	w, _ := p.start()
-	state := p.awaitPhase(w, config.Failing)
+	other := p.group([]time.Duration{10 * time.Millisecond})
+	w, _ := p.active()
+	state := p.awaitGroup(w, group, "the group to be in trouble", failing)
 	want := "User:" + p.user.Name + ` needs READ and DESCRIBE on topic "` + deadletter.Failed(group) + `"`
 	if state.Problem.Reason != kafkasink.TopicUnauthorized || state.Problem.Message != want {
 		t.Errorf("problem: %+v, want %s", state.Problem, want)
 	}
-	if w.health.Ready() == nil {
-		t.Error("ready although it may not read")
+	if state := w.state(); state.Problem != nil || state.Groups[config.GroupFile(other)].Problem != nil || w.health.Ready() != nil {
+		t.Errorf("one group's trouble is that of all: %+v", state)
 	}
+	p.produce(numbered(other, 1, 1)...)
+	p.read(deadletter.Retry(other), 1)
 	p.produce(numbered(group, 1, 1)...)
 	p.allow(kadm.NewACLs().Topics(deadletter.Failed(group)), kadm.OpRead)
-	p.awaitPhase(w, config.Active)
+	p.awaitGroup(w, group, "the group to be well", well)
 	p.read(deadletter.Retry(group), 1)
 }
 
@@ -163,24 +215,40 @@ func TestMissingGroupGrant(t *testing.T) {
 // TestFileChecks refuses what would lose or strand records.
 func TestFileChecks(t *testing.T) {
 	t.Parallel()
-	const head = `{"name": "main", "consumerGroup": "g", "kafka": {"bootstrapServers": ["k:1"]}, "groups": [`
 	for text, want := range map[string]string{
 		`{`:                                      "reading retry.json: unexpected EOF",
 		`{"consumerGroup": "g"}`:                 "retry.json: name is empty",
+		`{"name": "main"}`:                       "retry.json: consumerGroup is empty",
 		`{"name": "main", "consumerGroup": "g"}`: "retry.json: kafka.bootstrapServers is empty",
 		`{"nam": "main"}`:                        `reading retry.json: json: unknown field "nam"`,
-		head + `{"group": "a", "maxAttempts": 3, "waits": 2, "delays": ["1s"]}]}`:     `retry.json: group "a": maxAttempts 3 needs 2 delays, there are 1`,
-		head + `{"group": "a", "maxAttempts": 2, "waits": 0, "delays": ["1s"]}]}`:     `retry.json: group "a": 0 waits are too few for 1 delays`,
-		head + `{"group": "a", "maxAttempts": 2, "waits": 1, "delays": ["0s"]}]}`:     `retry.json: group "a": delay 1 is not positive`,
-		head + `{"group": "a", "maxAttempts": 1}, {"group": "a", "maxAttempts": 1}]}`: `retry.json: group "a" appears twice`,
-		head + `{"group": "a", "maxAttempts": 1, "jitterPercent": 101}]}`:             `retry.json: group "a": jitterPercent must be from 0 to 100, is 101`,
-		head + `{"group": "a", "maxAttempts": 1, "maxElapsed": "-1s"}]}`:              `retry.json: group "a": maxElapsed is negative`,
-		head + `{"group": "a/b", "maxAttempts": 1}]}`:                                 `retry.json: group "a/b": group "a/b" cannot have a dead letter lane`,
-		head + `{"group": "a", "maxAttempts": 2, "waits": 1, "delays": ["1s"]}]}`:     "",
+		`{"name": "main", "consumerGroup": "g", "kafka": {"bootstrapServers": ["k:1"]}}`: "",
 	} {
 		_, err := parse([]byte(text))
-		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), want)) {
-			t.Errorf("%s: error %v, want %q", text, err, want)
-		}
+		checkError(t, text, err, want)
+	}
+	name := config.GroupFile("a")
+	of := name + `: group "a": `
+	for text, want := range map[string]string{
+		`{`: "reading " + name + ": unexpected EOF",
+		`{"group": "a", "maxAttempts": 3, "waits": 2, "delays": ["1s"]}`:    of + `maxAttempts 3 needs 2 delays, there are 1`,
+		`{"group": "a", "maxAttempts": 2, "waits": 0, "delays": ["1s"]}`:    of + `0 waits are too few for 1 delays`,
+		`{"group": "a", "maxAttempts": 2, "waits": 1, "delays": ["0s"]}`:    of + `delay 1 is not positive`,
+		`{"group": "a", "maxAttempts": 1, "jitterPercent": 101}`:            of + `jitterPercent must be from 0 to 100, is 101`,
+		`{"group": "a", "maxAttempts": 1, "maxElapsed": "-1s"}`:             of + `maxElapsed is negative`,
+		`{"group": "a", "maxAttempts": 1, "draining": "Away"}`:              of + `draining must be Retry or DeadLetters, is "Away"`,
+		`{"group": "a/b", "maxAttempts": 1}`:                                name + `: group "a/b": group "a/b" cannot have a dead letter lane`,
+		`{"group": "b", "maxAttempts": 1}`:                                  name + `: group "b": its file is named ` + config.GroupFile("b"),
+		`{"group": "a", "maxAttempts": 2, "waits": 1, "delays": ["1s"]}`:    "",
+		`{"group": "a", "maxAttempts": 1, "waits": 3, "draining": "Retry"}`: "",
+	} {
+		_, err := parseGroup(name, []byte(text))
+		checkError(t, text, err, want)
+	}
+}
+
+func checkError(t *testing.T, text string, err error, want string) {
+	t.Helper()
+	if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), want)) {
+		t.Errorf("%s: error %v, want %q", text, err, want)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -37,18 +36,29 @@ type checker struct {
 	renewed func(error)
 }
 
-// watch reports to partCluster until ctx ends.
-func (c *checker) watch(ctx context.Context, current func() *config.Retry, problems *problems, log *slog.Logger) {
+// watch reports until ctx ends what it finds, and counts what waits in groups
+// that are drained.
+func (c *checker) watch(ctx context.Context, w *worker) {
 	ticker := time.NewTicker(checkInterval)
 	defer ticker.Stop()
 	for {
-		problem := c.check(ctx, current())
+		f := w.current()
+		groups := f.effective()
+		problem, byGroup := c.check(ctx, groups)
+		waiting := c.countWaiting(ctx, f.ConsumerGroup, groups)
 		if ctx.Err() != nil {
 			return
 		}
-		if problems.report(partCluster, problem) && problem != nil {
-			log.Warn("cannot move all records", "reason", problem.Reason, "message", problem.Message)
+		if w.problems.report(partCluster, problem) && problem != nil {
+			w.log.Warn("cannot move records", "reason", problem.Reason, "message", problem.Message)
 		}
+		for _, g := range groups {
+			problem := byGroup[g.Group]
+			if w.groups.of(g.Group).report(partTopics, problem) && problem != nil {
+				w.log.Warn("cannot move records of a group", "group", g.Group, "reason", problem.Reason, "message", problem.Message)
+			}
+		}
+		w.waiting.Store(&waiting)
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -57,14 +67,16 @@ func (c *checker) watch(ctx context.Context, current func() *config.Retry, probl
 	}
 }
 
-func (c *checker) check(ctx context.Context, r *config.Retry) *relay.Problem {
+// check returns what keeps the worker from everything, or what keeps it from
+// topics of a group, by group ID.
+func (c *checker) check(ctx context.Context, groups []config.RetryGroup) (*relay.Problem, map[string]*relay.Problem) {
 	if problem := c.sink.Check(ctx, nil); problem != nil {
-		return problem
+		return problem, nil
 	}
-	return c.checkTopics(ctx, needs(r.Groups))
+	return c.checkTopics(ctx, needs(groups))
 }
 
-func (c *checker) checkTopics(ctx context.Context, needs []need) *relay.Problem {
+func (c *checker) checkTopics(ctx context.Context, needs []need) (*relay.Problem, map[string]*relay.Problem) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	request := kmsg.NewPtrMetadataRequest()
@@ -77,7 +89,7 @@ func (c *checker) checkTopics(ctx context.Context, needs []need) *relay.Problem 
 	}
 	response, err := request.RequestWith(ctx, c.client)
 	if err != nil {
-		return c.sink.Explain(&kgo.Record{}, err)
+		return c.sink.Explain(&kgo.Record{}, err), nil
 	}
 	byName := make(map[string]kmsg.MetadataResponseTopic, len(response.Topics))
 	for _, topic := range response.Topics {
@@ -86,7 +98,7 @@ func (c *checker) checkTopics(ctx context.Context, needs []need) *relay.Problem 
 		}
 	}
 	c.compare(byName)
-	return c.judge(needs, byName, time.Now())
+	return nil, c.judge(needs, byName, time.Now())
 }
 
 // compare finds topics that were deleted and made again: the client goes on
@@ -107,8 +119,9 @@ func (c *checker) compare(topics map[string]kmsg.MetadataResponseTopic) {
 // topicRenewed is the reason for which a session begins again.
 const topicRenewed = "TopicRenewed"
 
-// judge returns the first problem in the order of needs.
-func (c *checker) judge(needs []need, topics map[string]kmsg.MetadataResponseTopic, now time.Time) (first *relay.Problem) {
+// judge returns the first problem of each group in the order of needs, by group ID.
+func (c *checker) judge(needs []need, topics map[string]kmsg.MetadataResponseTopic, now time.Time) map[string]*relay.Problem {
+	first := map[string]*relay.Problem{}
 	missing := map[string]time.Time{}
 	for _, n := range needs {
 		topic := topics[n.topic]
@@ -129,8 +142,8 @@ func (c *checker) judge(needs []need, topics map[string]kmsg.MetadataResponseTop
 		case err != nil:
 			problem = c.sink.Explain(&kgo.Record{Topic: n.topic}, err)
 		}
-		if first == nil {
-			first = problem
+		if first[n.group] == nil && problem != nil {
+			first[n.group] = problem
 		}
 	}
 	c.missing = missing

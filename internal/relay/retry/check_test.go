@@ -57,11 +57,11 @@ func TestCheckerJudges(t *testing.T) {
 			t.Parallel()
 			c := checker{sink: sink{r: &config.Retry{}}}
 			now := time.Now()
-			first := c.judge(needs, test.topics, now)
+			first := c.judge(needs, test.topics, now)["g"]
 			if test.after > 0 && first != nil {
 				t.Errorf("the first look found %v", first)
 			}
-			problem := c.judge(needs, test.topics, now.Add(test.after))
+			problem := c.judge(needs, test.topics, now.Add(test.after))["g"]
 			switch {
 			case problem == nil && test.want != "":
 				t.Errorf("no problem, want %s", test.want)

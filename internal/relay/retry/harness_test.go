@@ -45,6 +45,7 @@ type platform struct {
 	user   env.User
 	dir    string
 	config config.Retry
+	groups []config.RetryGroup
 }
 
 func newPlatform(tb testing.TB) *platform {
@@ -65,7 +66,6 @@ func newPlatformOn(tb testing.TB, kafka *env.Kafka) *platform {
 			SASL:             &config.SASL{Mechanism: config.ScramSHA512, UsernameFile: "kafka/username", PasswordFile: "kafka/password"},
 		},
 		ConsumerGroup: env.Unique("weir-retry"),
-		Groups:        []config.RetryGroup{},
 	}
 	p.allow(kadm.NewACLs().Groups(p.config.ConsumerGroup), kadm.OpRead, kadm.OpDescribe)
 	p.write("kafka/username", p.user.Name)
@@ -94,7 +94,7 @@ func (p *platform) declare(delays []time.Duration, change ...func(*config.RetryG
 	for _, c := range change {
 		c(&g)
 	}
-	p.config.Groups = append(p.config.Groups, g)
+	p.groups = append(p.groups, g)
 	p.apply()
 	return g
 }
@@ -128,14 +128,33 @@ func (p *platform) allow(acls *kadm.ACLBuilder, operations ...kadm.ACLOperation)
 	p.kafka.Allow(p.tb, p.user, acls, operations...)
 }
 
-// apply writes the worker's file.
+// apply makes the worker's files be what config and groups say.
 func (p *platform) apply() {
 	p.tb.Helper()
-	text, err := json.Marshal(p.config)
+	p.write(config.RetryFile, p.json(p.config))
+	stale, err := filepath.Glob(filepath.Join(p.dir, "group-*.json"))
 	if err != nil {
 		p.tb.Fatal(err)
 	}
-	p.write(config.RetryFile, string(text))
+	for _, g := range p.groups {
+		name := config.GroupFile(g.Group)
+		p.write(name, p.json(g))
+		stale = slices.DeleteFunc(stale, func(path string) bool { return filepath.Base(path) == name })
+	}
+	for _, path := range stale {
+		if err := os.Remove(path); err != nil {
+			p.tb.Fatal(err)
+		}
+	}
+}
+
+func (p *platform) json(v any) string {
+	p.tb.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		p.tb.Fatal(err)
+	}
+	return string(text)
 }
 
 // write replaces a file at once, as Kubernetes does.
@@ -179,6 +198,18 @@ func (p *platform) active() (w *worker, stop func()) {
 	p.awaitPhase(w, config.Active)
 	return w, stop
 }
+
+// awaitGroup waits until the worker says of a group what wanted takes.
+func (p *platform) awaitGroup(w *worker, group, what string, wanted func(config.GroupState) bool) config.GroupState {
+	p.tb.Helper()
+	name := config.GroupFile(group)
+	env.Until(p.tb, what, func() bool { return wanted(w.state().Groups[name]) })
+	return w.state().Groups[name]
+}
+
+func failing(state config.GroupState) bool { return state.Problem != nil }
+
+func well(state config.GroupState) bool { return state.Digest != "" && state.Problem == nil }
 
 func (p *platform) awaitPhase(w *worker, phase string) config.RetryState {
 	p.tb.Helper()

@@ -71,6 +71,9 @@ type entry struct {
 	record *kgo.Record
 	// due is when it may go: never before the records in front of it.
 	due time.Time
+	// next is the offset behind it, and behind what of a transaction follows it
+	// that is no record.
+	next kgo.EpochOffset
 }
 
 // passage is a record on its way to a topic.
@@ -97,6 +100,13 @@ func (l *lane) setStep(step step) {
 	l.step = step
 }
 
+// group is the ID of the group whose records these are.
+func (l *lane) group() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.step.rules.Group
+}
+
 // setShare changes what the lane may use from now on.
 func (l *lane) setShare(share share) {
 	l.mu.Lock()
@@ -114,13 +124,24 @@ func (l *lane) push(records []*kgo.Record) {
 		due = l.queue[n-1].due
 	}
 	for _, record := range records {
+		next := kgo.EpochOffset{Epoch: record.LeaderEpoch, Offset: record.Offset + 1}
+		if record.Attrs.IsControl() {
+			// The end of a transaction. It is settled with the record before it, so
+			// that a lane in which nothing waits is committed to its end.
+			if n := len(l.queue); n > 0 {
+				l.queue[n-1].next = next
+			} else {
+				l.marks.set(l.at, next)
+			}
+			continue
+		}
 		if l.step.wait > 0 {
 			own := deadletter.Due(headersOf(record), record.Timestamp, l.step.delay())
 			if own.After(due) {
 				due = own
 			}
 		}
-		l.queue = append(l.queue, entry{record: record, due: due})
+		l.queue = append(l.queue, entry{record: record, due: due, next: next})
 		l.bytes += size(record)
 	}
 	if !l.paused && l.bytes >= l.share.bytes {
@@ -217,14 +238,17 @@ func (l *lane) take(now time.Time) (items []relay.Item, due time.Time) {
 // are r's own.
 func (s step) move(r *kgo.Record, now time.Time) (moved *kgo.Record, to string) {
 	moved = &kgo.Record{Key: r.Key, Value: r.Value, Timestamp: now}
+	if s.wait > 0 && s.bury {
+		moved.Topic = deadletter.DLT(s.rules.Group)
+		moved.Headers = kgoHeaders(deadletter.Bury(s.rules.Group, headersOf(r), r.Timestamp, now))
+		return moved, toDLT
+	}
 	if s.wait > 0 {
 		moved.Topic, moved.Headers = deadletter.Retry(s.rules.Group), r.Headers
 		return moved, toRetry
 	}
 	decision := deadletter.Judge(s.rules, headersOf(r), r.Timestamp, now, rand.Float64())
-	for _, header := range decision.Headers {
-		moved.Headers = append(moved.Headers, kgo.RecordHeader(header))
-	}
+	moved.Headers = kgoHeaders(decision.Headers)
 	if decision.Wait == 0 {
 		moved.Topic = deadletter.DLT(s.rules.Group)
 		return moved, toDLT
@@ -237,11 +261,9 @@ func (s step) move(r *kgo.Record, now time.Time) (moved *kgo.Record, to string) 
 // records, to be committed soon.
 func (l *lane) Settle(_ context.Context, n int) error {
 	settled := l.batch[:n]
-	last := settled[n-1].from.record
-	l.marks.set(l.at, kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: last.Offset + 1})
-
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.marks.set(l.at, l.queue[n-1].next)
 	now := time.Now()
 	for _, p := range settled {
 		l.metrics.moved(l.step.rules.Group, p.to)
@@ -283,6 +305,14 @@ func headersOf(r *kgo.Record) []deadletter.Header {
 		headers[i] = deadletter.Header(header)
 	}
 	return headers
+}
+
+func kgoHeaders(headers []deadletter.Header) []kgo.RecordHeader {
+	all := make([]kgo.RecordHeader, len(headers))
+	for i, header := range headers {
+		all[i] = kgo.RecordHeader(header)
+	}
+	return all
 }
 
 func size(r *kgo.Record) int {

@@ -112,7 +112,7 @@ func (p *platform) startBroken() *brokenSink {
 		p.tb.Fatal(err)
 	}
 	r := w.current()
-	producer, connect, err := w.connect(r)
+	producer, connect, err := w.connect(&r.Retry)
 	if err != nil {
 		p.tb.Fatal(err)
 	}

@@ -105,8 +105,9 @@ func TestProcess(t *testing.T) {
 	p.produce(numbered(group, 1, 3)...)
 	p.read(deadletter.Retry(group), 3)
 	want := config.RetryState{
-		Name: "main", Phase: config.Active, Groups: []string{group},
-		Moved: map[string]int64{toWait: 3, toRetry: 3, toDLT: 0},
+		Name: "main", Phase: config.Active,
+		Groups: map[string]config.GroupState{config.GroupFile(group): {Group: group, Digest: config.Digest(p.json(p.groups[0]))}},
+		Moved:  map[string]int64{toWait: 3, toRetry: 3, toDLT: 0},
 	}
 	env.Until(t, "the state to show it", func() bool {
 		var state config.RetryState

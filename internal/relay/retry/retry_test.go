@@ -183,7 +183,7 @@ func TestLargeRecords(t *testing.T) {
 	}
 	limit("4000000", topics...)
 	limit("1500000", deadletter.Wait(group, 1))
-	for _, topic := range written(p.config.Groups[0]) {
+	for _, topic := range written(p.groups) {
 		p.allow(kadm.NewACLs().Topics(topic), kadm.OpDescribeConfigs)
 	}
 	p.client = p.kafka.Client(t, p.kafka.Admin, kgo.ProducerBatchMaxBytes(4_000_000))
@@ -196,13 +196,13 @@ func TestLargeRecords(t *testing.T) {
 	failed(1_200_000)
 	retry.next(1)
 	failed(2_000_000)
-	state := p.awaitPhase(w, config.Failing)
+	state := p.awaitGroup(w, group, "the record to be refused", failing)
 	if state.Problem.Reason != recordRefused || !strings.Contains(state.Problem.Message, "the record at offset 1 of "+deadletter.Failed(group)) {
 		t.Errorf("problem: %+v", state.Problem)
 	}
 	limit("4000000", deadletter.Wait(group, 1))
 	retry.next(1)
-	p.awaitPhase(w, config.Active)
+	p.awaitGroup(w, group, "the group to be well", well)
 }
 
 func same(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }

@@ -56,6 +56,7 @@ type session struct {
 	engine   *relay.Metrics
 	metrics  *metrics
 	problems *problems
+	groups   *groupProblems
 	marks    *marks
 	log      *slog.Logger
 	// fail ends the session.
@@ -75,10 +76,10 @@ type runningLane struct {
 
 // newSession joins the consumer group; run what it returns. The session calls
 // fail, with the reason, when it must begin again.
-func newSession(w *worker, r *config.Retry, sink relay.Sink, connect []kgo.Opt, fail context.CancelCauseFunc) (*session, error) {
+func newSession(w *worker, f *files, sink relay.Sink, connect []kgo.Opt, fail context.CancelCauseFunc) (*session, error) {
 	s := &session{
-		sink: sink, engine: w.engine, metrics: w.metrics, problems: w.problems, log: w.log, fail: fail,
-		steps: steps(r.Groups),
+		sink: sink, engine: w.engine, metrics: w.metrics, problems: w.problems, groups: w.groups, log: w.log, fail: fail,
+		steps: steps(f.effective()),
 		lanes: map[topicPartition]*runningLane{},
 	}
 	// The client joins at once: its callbacks wait until the session is whole.
@@ -86,13 +87,15 @@ func newSession(w *worker, r *config.Retry, sink relay.Sink, connect []kgo.Opt, 
 	defer s.mu.Unlock()
 	var err error
 	s.client, err = kgo.NewClient(append(slices.Clip(connect),
-		kgo.ConsumerGroup(r.ConsumerGroup),
+		kgo.ConsumerGroup(f.ConsumerGroup),
 		kgo.ConsumeTopics(topicsOf(s.steps)...),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.DisableAutoCommit(),
 		// A record that failed before the first worker ran must not be missed.
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		// The lanes commit behind the ends of transactions, too.
+		kgo.KeepControlRecords(),
 		// Between a poll and the push to the lanes no partition may change
 		// hands: a late push to a new lane would leave a gap.
 		kgo.BlockRebalanceOnPoll(),
@@ -242,28 +245,40 @@ func passes(err error) bool {
 	return errors.Is(err, kerr.RebalanceInProgress) || errors.Is(err, kerr.IllegalGeneration) || errors.Is(err, kerr.UnknownMemberID)
 }
 
-// setSteps changes policies and adds topics. It returns false if a topic is
-// no longer to be read: then the session must end.
-func (s *session) setSteps(steps map[string]step) bool {
+// setSteps changes policies, adds topics, and lets go of those that are no longer
+// to be read: their lanes finish, and what they settled is committed.
+func (s *session) setSteps(ctx context.Context, steps map[string]step) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	var added, dropped []string
 	for topic := range s.steps {
 		if _, stays := steps[topic]; !stays {
-			return false
+			dropped = append(dropped, topic)
 		}
 	}
-	var added []string
 	for topic := range steps {
 		if _, known := s.steps[topic]; !known {
 			added = append(added, topic)
 		}
 	}
 	s.steps = steps
+	leaving := map[string][]int32{}
 	for at, lane := range s.lanes {
-		lane.setStep(steps[at.topic])
+		if step, stays := steps[at.topic]; stays {
+			lane.setStep(step)
+		} else {
+			leaving[at.topic] = append(leaving[at.topic], at.partition)
+		}
+	}
+	s.mu.Unlock()
+	if len(dropped) > 0 {
+		if len(leaving) > 0 {
+			s.stop(s.take(leaving))
+			s.commit(ctx)
+			s.marks.forget(leaving)
+		}
+		s.client.PurgeTopicsFromConsuming(dropped...)
 	}
 	s.client.AddConsumeTopics(added...)
-	return true
 }
 
 // assigned starts a lane for each new partition. It is also called when a
@@ -283,6 +298,9 @@ func (s *session) assigned(_ context.Context, _ *kgo.Client, partitions map[stri
 }
 
 func (s *session) start(at topicPartition) {
+	if _, read := s.steps[at.topic]; !read {
+		return // its group has just left
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	lane := &runningLane{
 		lane:   newLane(at, s.steps[at.topic], s.client, s.marks, s.metrics),
@@ -290,10 +308,11 @@ func (s *session) start(at topicPartition) {
 		done:   make(chan struct{}),
 	}
 	s.lanes[at] = lane
+	group := s.groups.of(lane.group())
 	engine := relay.Engine{
 		Source:  lane,
 		Sink:    s.sink,
-		Report:  func(p *relay.Problem) { s.problems.report(at.String(), p) },
+		Report:  func(p *relay.Problem) { group.report(at.String(), p) },
 		Metrics: s.engine,
 		Log:     s.log.With("topic", at.topic, "partition", at.partition),
 	}
@@ -358,6 +377,6 @@ func (s *session) stop(lanes []*runningLane) {
 	for _, lane := range lanes {
 		<-lane.done
 		lane.release()
-		s.problems.report(lane.at.String(), nil)
+		s.groups.of(lane.group()).report(lane.at.String(), nil)
 	}
 }

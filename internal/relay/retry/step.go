@@ -12,6 +12,8 @@ type step struct {
 	rules deadletter.Rules
 	// wait is the number of the wait topic, from 1; zero for the failed topic.
 	wait int
+	// bury: the group is gone, and what waited for it becomes a dead letter.
+	bury bool
 }
 
 // delay is how long a record of a wait topic waits that does not say so itself.
@@ -31,13 +33,14 @@ func steps(groups []config.RetryGroup) map[string]step {
 			JitterPercent:   g.JitterPercent,
 			MaxElapsed:      time.Duration(g.MaxElapsed),
 			PermanentErrors: g.PermanentErrors,
+			Drained:         g.Draining != "",
 		}
 		for _, delay := range g.Delays {
 			rules.Delays = append(rules.Delays, time.Duration(delay))
 		}
 		all[deadletter.Failed(g.Group)] = step{rules: rules}
 		for n := 1; n <= g.Waits; n++ {
-			all[deadletter.Wait(g.Group, n)] = step{rules: rules, wait: n}
+			all[deadletter.Wait(g.Group, n)] = step{rules: rules, wait: n, bury: g.Draining == config.ToDeadLetters}
 		}
 	}
 	return all
@@ -45,6 +48,7 @@ func steps(groups []config.RetryGroup) map[string]step {
 
 // need is what the worker must be allowed to do with a topic.
 type need struct {
+	group       string
 	topic       string
 	read, write bool
 }
@@ -54,22 +58,34 @@ type need struct {
 func needs(groups []config.RetryGroup) []need {
 	var all []need
 	for _, g := range groups {
-		all = append(all, need{topic: deadletter.Failed(g.Group), read: true})
+		all = append(all, need{group: g.Group, topic: deadletter.Failed(g.Group), read: true})
 		for n := 1; n <= g.Waits; n++ {
-			all = append(all, need{topic: deadletter.Wait(g.Group, n), read: true, write: true})
+			all = append(all, need{group: g.Group, topic: deadletter.Wait(g.Group, n), read: true, write: g.Draining == ""})
 		}
-		all = append(all,
-			need{topic: deadletter.Retry(g.Group), write: true},
-			need{topic: deadletter.DLT(g.Group), write: true})
+		if g.Draining != config.ToDeadLetters {
+			all = append(all, need{group: g.Group, topic: deadletter.Retry(g.Group), write: true})
+		}
+		all = append(all, need{group: g.Group, topic: deadletter.DLT(g.Group), write: true})
 	}
 	return all
 }
 
-// written are the topics of a group that the worker writes.
-func written(g config.RetryGroup) []string {
+// written are the topics of groups that the worker writes.
+func written(groups []config.RetryGroup) []string {
+	var topics []string
+	for _, n := range needs(groups) {
+		if n.write {
+			topics = append(topics, n.topic)
+		}
+	}
+	return topics
+}
+
+// read are the topics of a group that the worker reads.
+func read(g config.RetryGroup) []string {
 	var topics []string
 	for _, n := range needs([]config.RetryGroup{g}) {
-		if n.write {
+		if n.read {
 			topics = append(topics, n.topic)
 		}
 	}

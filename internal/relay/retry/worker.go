@@ -1,13 +1,10 @@
 package retry
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,7 +42,7 @@ func Run(ctx context.Context, o relay.Options) error {
 	if err != nil {
 		return err
 	}
-	w.log.Info("started", "listen", server.Addr().String(), "groups", len(w.current().Groups))
+	w.log.Info("started", "listen", server.Addr().String(), "groups", len(w.current().groups))
 	w.run(ctx)
 	w.log.Info("stopped")
 	return server.Close()
@@ -56,14 +53,15 @@ type worker struct {
 	log      *slog.Logger
 	health   *relay.Health
 	problems *problems
+	groups   *groupProblems
 	metrics  *metrics
 	engine   *relay.Metrics
 	registry *prometheus.Registry
 
-	// text is what the file held when it was read last; the worker's goroutine only.
-	text []byte
-	// retry is the last good content of the file.
-	retry atomic.Pointer[config.Retry]
+	// files are the last good content of the directory.
+	files atomic.Pointer[files]
+	// waiting is how many records of a group that is drained are left, by group ID.
+	waiting atomic.Pointer[map[string]int64]
 }
 
 func newWorker(o relay.Options) (*worker, error) {
@@ -78,6 +76,8 @@ func newWorker(o relay.Options) (*worker, error) {
 		registry: registry,
 	}
 	w.problems = newProblems(w.health, w.metrics)
+	w.groups = &groupProblems{metrics: w.metrics, byGroup: map[string]*problems{}}
+	w.waiting.Store(&map[string]int64{})
 	if err := w.reload(); err != nil {
 		return nil, err
 	}
@@ -86,27 +86,26 @@ func newWorker(o relay.Options) (*worker, error) {
 }
 
 // current is the configuration in effect.
-func (w *worker) current() *config.Retry { return w.retry.Load() }
+func (w *worker) current() *files { return w.files.Load() }
 
-// reload reads the file and puts it into effect if it changed and is good.
+// reload reads the files and puts them into effect if they changed and are good.
 func (w *worker) reload() error {
-	text, err := os.ReadFile(filepath.Join(w.dir, config.RetryFile))
-	if err != nil {
-		return fmt.Errorf("reading the configuration: %w", err)
-	}
-	if w.current() != nil && bytes.Equal(text, w.text) {
-		return nil
-	}
-	r, err := parse(text)
-	if err != nil {
+	last := w.current()
+	read, err := readFiles(w.dir, last)
+	if err != nil || read == last {
 		return err
 	}
-	w.text = text
-	w.retry.Store(r)
+	for name, file := range read.groups {
+		if file.err != nil && (last == nil || last.groups[name] != file) {
+			w.log.Warn("a group's configuration cannot be used", "file", name, "err", file.err)
+		}
+	}
+	w.files.Store(read)
+	w.groups.keep(read.effective())
 	return nil
 }
 
-// follow reloads the file and tells what is wrong with it.
+// follow reloads the files and tells what is wrong with them.
 func (w *worker) follow() {
 	err := w.reload()
 	if err == nil {
@@ -120,12 +119,27 @@ func (w *worker) follow() {
 // state is what the operator reads.
 func (w *worker) state() config.RetryState {
 	phase, problem := w.health.State()
-	r := w.current()
-	groups := make([]string, 0, len(r.Groups))
-	for _, g := range r.Groups {
-		groups = append(groups, g.Group)
+	f, waiting := w.current(), *w.waiting.Load()
+	groups := make(map[string]config.GroupState, len(f.groups))
+	for name, file := range f.groups {
+		groups[name] = w.groupState(file, waiting)
 	}
-	return config.RetryState{Name: r.Name, Phase: phase, Problem: problem, Groups: groups, Moved: w.metrics.counts()}
+	return config.RetryState{Name: f.Name, Phase: phase, Problem: problem, Groups: groups, Moved: w.metrics.counts()}
+}
+
+func (w *worker) groupState(file groupFile, waiting map[string]int64) config.GroupState {
+	state := config.GroupState{Digest: file.digest}
+	if file.group != nil {
+		state.Group = file.group.Group
+		_, state.Problem = w.groups.of(state.Group).health.State()
+		if left, counted := waiting[state.Group]; counted && file.group.Draining != "" {
+			state.Waiting = &left
+		}
+	}
+	if file.err != nil {
+		state.Problem = &config.Problem{Reason: fileInvalid, Message: file.err.Error(), Since: file.read}
+	}
+	return state
 }
 
 // run holds one session after another until ctx ends.
@@ -151,13 +165,13 @@ func (w *worker) run(ctx context.Context) {
 // session moves records by the configuration in effect until ctx ends, or
 // until it changes beyond what a session can follow; both are nil.
 func (w *worker) session(ctx context.Context) error {
-	r := w.current()
-	if len(r.Groups) == 0 {
+	f := w.current()
+	if len(f.effective()) == 0 {
 		w.idle(ctx)
 		return nil
 	}
 	w.problems.enter(config.Starting)
-	sink, connect, err := w.connect(r)
+	sink, connect, err := w.connect(&f.Retry)
 	if err != nil {
 		return err
 	}
@@ -165,15 +179,11 @@ func (w *worker) session(ctx context.Context) error {
 	if problem := sink.Check(ctx, nil); problem != nil {
 		return problem
 	}
-	for _, g := range r.Groups {
-		// For the sizes that the topics allow, which the sink learns on the way
-		// and must know before it produces. What keeps the worker from one
-		// group's topics is the checker's to tell, and must not hold the others.
-		_ = sink.Check(ctx, written(g))
-	}
+	// The sizes that the topics allow must be known before it produces.
+	sink.Learn(ctx, written(f.effective()))
 	running, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	s, err := newSession(w, r, sink, connect, end)
+	s, err := newSession(w, f, sink, connect, end)
 	if err != nil {
 		return err
 	}
@@ -182,9 +192,9 @@ func (w *worker) session(ctx context.Context) error {
 	parts.Go(func() { s.run(running) })
 	parts.Go(func() {
 		checker := checker{client: s.client, sink: sink, ids: map[string][16]byte{}, renewed: end}
-		checker.watch(running, w.current, w.problems, w.log)
+		checker.watch(running, w)
 	})
-	w.steer(running, s, r)
+	w.steer(running, s, sink, f)
 	end(nil)
 	parts.Wait()
 	w.problems.report(partCluster, nil)
@@ -205,26 +215,37 @@ func (w *worker) connect(r *config.Retry) (sink, []kgo.Opt, error) {
 	return sink{Sink: producer, dir: w.dir, r: r}, connect, err
 }
 
-// steer follows the file while the session runs, and returns when it must end.
-func (w *worker) steer(running context.Context, s *session, r *config.Retry) {
+// steer follows the files while the session runs, and returns when it must end.
+func (w *worker) steer(running context.Context, s *session, sink sink, f *files) {
 	for w.pause(running) {
 		now := w.current()
-		if now == r {
+		if now == f {
 			continue
 		}
-		if !sameCluster(now, r) || !s.setSteps(steps(now.Groups)) {
+		groups := now.effective()
+		if !now.sameCluster(f) || len(groups) == 0 {
 			w.log.Info("the configuration needs a new session")
 			return
 		}
-		w.log.Info("the configuration changed", "groups", len(now.Groups))
-		r = now
+		w.log.Info("the configuration changed", "groups", len(groups))
+		sink.Learn(running, written(added(f, groups)))
+		s.setSteps(running, steps(groups))
+		f = now
 	}
+}
+
+// added are the groups that were not there before, or had fewer topics.
+func added(before *files, groups []config.RetryGroup) []config.RetryGroup {
+	return slices.DeleteFunc(slices.Clone(groups), func(g config.RetryGroup) bool {
+		was := before.groups[config.GroupFile(g.Group)].group
+		return was != nil && was.Waits >= g.Waits
+	})
 }
 
 // idle waits for a group.
 func (w *worker) idle(ctx context.Context) {
 	w.problems.enter(config.Active)
-	for len(w.current().Groups) == 0 && w.pause(ctx) {
+	for len(w.current().effective()) == 0 && w.pause(ctx) {
 	}
 }
 
