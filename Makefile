@@ -12,7 +12,7 @@ TEST_MODULES := test/argocd test/prometheus
 OUT := .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kafka bench-topics verify lint generate build
+.PHONY: help demo test test-kafka bench-topics bench-scale verify lint generate build
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,11 @@ N := 1000
 
 bench-topics: ## Measure how fast topics follow, beside a bare loop: make bench-topics [N=1000] [KAFKA=apache].
 	@WEIR_TEST_KAFKA=$(KAFKA) go run -buildvcs=false ./test/bench/topics -n $(N)
+
+MANY := 10000
+
+bench-scale: ## Measure what it takes to have many topics and groups: make bench-scale [MANY=10000].
+	@WEIR_TEST_KAFKA=$(KAFKA) go run -buildvcs=false ./test/bench/topics -scale -n $(MANY)
 
 verify: ## Fail if generated files, formatting, imports or lint are not in order.
 	@hack/verify-generated

@@ -110,14 +110,15 @@ func Setup(ctx context.Context, mgr manager.Manager, options Options) error {
 	if err != nil {
 		return err
 	}
+	paced := settle.NewPaced(mgr.GetEventRecorder("weir"))
 	set := New(Parts{
-		Client: mgr.GetClient(), Direct: direct, Events: mgr.GetEventRecorder("weir"), Served: served.ServerResourcesForGroupVersion,
+		Client: mgr.GetClient(), Direct: direct, Events: paced, Served: served.ServerResourcesForGroupVersion,
 	}, options)
 	numbers := lagging.Metrics{From: set.Collectors}
 	if err := metrics.Registry.Register(numbers); err != nil {
 		return err
 	}
-	for _, runnable := range []manager.Runnable{set.Collectors, set.RuleKind, manager.RunnableFunc(func(ctx context.Context) error {
+	for _, runnable := range []manager.Runnable{set.Collectors, set.RuleKind, paced, manager.RunnableFunc(func(ctx context.Context) error {
 		<-ctx.Done()
 		metrics.Registry.Unregister(numbers)
 		set.Close()

@@ -32,6 +32,10 @@ type crds struct {
 	looked map[string]*looked
 }
 
+// lookPause is how long a look waits for others that ask: a definition is large,
+// and where a namespace goes all its Topics ask at once.
+const lookPause = 20 * time.Millisecond
+
 // looked is the last look at a CustomResourceDefinition.
 type looked struct {
 	mu     sync.Mutex
@@ -54,6 +58,7 @@ func (c *crds) stand(ctx context.Context, kind string) (bool, error) {
 	if one.began.After(asked) {
 		return one.stands, nil
 	}
+	time.Sleep(lookPause) // whoever asks meanwhile shares this look
 	began := time.Now()
 	var found metav1.PartialObjectMetadata
 	found.SetGroupVersionKind(crdKind)

@@ -191,7 +191,7 @@ func digest(bindings []kafka.Binding) string {
 }
 
 func sooner(a, b time.Time) time.Time {
-	if a.IsZero() || b.Before(a) {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
 	}
 	return a

@@ -26,12 +26,14 @@ func (w *Writer) run(ctx context.Context) {
 		case <-w.kick:
 		case <-timer.C:
 		}
+		w.mu.Lock()
 		if time.Since(looked) >= w.options.Resync {
-			w.mu.Lock()
-			w.have = nil
-			w.mu.Unlock()
-			looked = time.Now()
+			w.have, looked = nil, time.Now()
 		}
+		if !w.lookAgain.IsZero() && !w.lookAgain.After(time.Now()) {
+			w.have = nil
+		}
+		w.mu.Unlock()
 		next, err := w.round(ctx)
 		w.note(err)
 		w.wakeTouched()
@@ -41,6 +43,9 @@ func (w *Writer) run(ctx context.Context) {
 			return
 		}
 		wait := w.options.Resync - time.Since(looked)
+		w.mu.Lock()
+		next = sooner(next, w.lookAgain)
+		w.mu.Unlock()
 		if !next.IsZero() {
 			wait = min(wait, time.Until(next))
 		}
@@ -109,6 +114,7 @@ func (w *Writer) round(ctx context.Context) (next time.Time, err error) {
 
 // look asks for all bindings.
 func (w *Writer) look(ctx context.Context) error {
+	began := time.Now()
 	have, err := w.options.Cluster.Bindings(ctx)
 	if is := kafka.Classify(err); is != nil && is.Reason == kafka.AuthorizerDisabled {
 		// For a moment, perhaps: nothing leaves the record.
@@ -129,7 +135,21 @@ func (w *Writer) look(ctx context.Context) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.disabled = time.Time{}
+	w.disabled, w.lookAgain = time.Time{}, time.Time{}
+	for binding, change := range w.recent {
+		_, shown := have[binding]
+		switch {
+		case began.Sub(change.at) >= brokersLag:
+			delete(w.recent, binding)
+		case shown != change.there:
+			w.lookAgain = sooner(w.lookAgain, change.at.Add(brokersLag))
+			if change.there {
+				have[binding] = struct{}{}
+			} else {
+				delete(have, binding)
+			}
+		}
+	}
 	w.have = have
 	clear(w.refused) // what was refused may be taken now
 	for binding := range w.declared.Wants() {
@@ -199,6 +219,7 @@ func (w *Writer) add(ctx context.Context, bindings []kafka.Binding) error {
 		w.touch(binding)
 		switch is := kafka.Classify(errs[i]); {
 		case is == nil:
+			w.recent[binding] = recent{time.Now(), true}
 			if w.have != nil {
 				w.have[binding] = struct{}{}
 			}
@@ -246,6 +267,7 @@ func (w *Writer) remove(ctx context.Context, bindings []kafka.Binding) error {
 			failure = errs[i]
 			continue
 		}
+		w.recent[binding] = recent{time.Now(), false}
 		delete(w.have, binding)
 		if w.declared.Wants()[binding] != 0 {
 			continue // declared meanwhile: it is leaving in the record, and made again

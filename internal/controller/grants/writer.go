@@ -66,6 +66,9 @@ const (
 	longestPause = 30 * time.Second
 	// contestedAt is how often somebody else must remove a binding of ours.
 	contestedAt = 3
+	// brokersLag is how long brokers may not show what the controller of the
+	// cluster has done: under KRaft each follows its log by itself.
+	brokersLag = 5 * time.Second
 )
 
 // Writer makes the ACL bindings of one cluster follow what resources want. It is
@@ -95,6 +98,15 @@ type Writer struct {
 	ended      chan struct{}           // closes when a round has ended; then there is another
 	touched    map[record.Ref]struct{} // whose state may have changed
 	told       map[record.Ref]State
+	awaited    map[record.Ref]int       // who is told by Await, and need not be woken
+	recent     map[kafka.Binding]recent // what was added or removed just now
+	lookAgain  time.Time                // when the brokers must show it; zero where they do
+}
+
+// recent is a binding that Kafka has said is added, or removed.
+type recent struct {
+	at    time.Time
+	there bool
 }
 
 // New starts a writer.
@@ -108,6 +120,8 @@ func New(options Options) *Writer {
 		removals: map[kafka.Binding]int{},
 		touched:  map[record.Ref]struct{}{},
 		told:     map[record.Ref]State{},
+		awaited:  map[record.Ref]int{},
+		recent:   map[kafka.Binding]recent{},
 		settings: options.Settings, rebuilding: options.Rebuilt, ended: make(chan struct{}),
 	}
 	for key, entry := range options.Entries {
@@ -134,8 +148,13 @@ func (w *Writer) Close() {
 func (w *Writer) Declare(owner record.Ref, wants Wants, cause Cause) {
 	w.mu.Lock()
 	before, known := w.declared.Of(owner)
+	same := known && maps.Equal(before, wants)
+	if !known && len(wants) == 0 && w.declared.Complete() {
+		w.declared.Declare(owner, wants, cause)
+		same = true
+	}
 	w.mu.Unlock()
-	if known && maps.Equal(before, wants) {
+	if same {
 		return // nothing to plan anew
 	}
 	w.change(func() {
@@ -177,20 +196,28 @@ func (w *Writer) change(do func()) {
 }
 
 // Await is State, once the writer has done what is due for a resource, or when
-// ctx ends.
+// ctx ends. A resource is not woken for what it has been told so.
 func (w *Writer) Await(ctx context.Context, owner record.Ref) State {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.awaited[owner]++
 	for {
-		w.mu.Lock()
 		state, ended := w.state(owner), w.ended
-		w.mu.Unlock()
-		if state.Phase != Unknown && state.Phase != Pending || state.Why != nil {
+		if state.Phase != Unknown && state.Phase != Pending || state.Why != nil || ctx.Err() != nil {
+			if _, declared := w.declared.Of(owner); declared {
+				w.told[owner] = state
+			}
+			if w.awaited[owner]--; w.awaited[owner] == 0 {
+				delete(w.awaited, owner)
+			}
 			return state
 		}
+		w.mu.Unlock()
 		select {
 		case <-ended:
 		case <-ctx.Done():
-			return state
 		}
+		w.mu.Lock()
 	}
 }
 
@@ -245,7 +272,7 @@ func (w *Writer) wakeTouched() {
 	var changed []record.Ref
 	w.mu.Lock()
 	for owner := range w.touched {
-		if now := w.state(owner); !now.same(w.told[owner]) {
+		if now := w.state(owner); !now.same(w.told[owner]) && w.awaited[owner] == 0 {
 			w.told[owner] = now
 			changed = append(changed, owner)
 		}

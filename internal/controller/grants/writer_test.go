@@ -36,6 +36,7 @@ type world struct {
 	dead     bool
 	fail     func(kafka.Binding) error // of a creation or deletion
 	list     error
+	shown    map[kafka.Binding]struct{} // what a broker that is behind shows; nil where it is not
 }
 
 func newWorld() *world {
@@ -63,7 +64,11 @@ func (w *world) act(do func()) error {
 }
 
 func (w *world) Bindings(context.Context) (have map[kafka.Binding]struct{}, err error) {
-	err = w.act(func() { have = maps.Clone(w.bindings) })
+	err = w.act(func() {
+		if have = maps.Clone(w.bindings); w.shown != nil {
+			have = maps.Clone(w.shown)
+		}
+	})
 	if err == nil {
 		err = w.list
 	}
@@ -586,4 +591,50 @@ func live(t *testing.T, foreign []string, acts []act) string {
 		return fmt.Sprintf("want bindings on %s, have %v; record %v; log %s", names, world.bindings, world.entries, strings.Join(world.log, ", "))
 	}
 	return ""
+}
+
+// What a broker that is behind does not show is neither removed by somebody else nor
+// found: the writer looks again.
+func TestBrokersThatAreBehind(t *testing.T) {
+	in(t, func(t *testing.T) {
+		world := newWorld()
+		corrected := 0
+		w, _ := world.start(t, func(o *Options) { o.Corrected = func(record.Ref, kafka.Binding) { corrected++ } })
+		defer w.Close()
+		shows := func(bindings ...string) {
+			world.mu.Lock()
+			defer world.mu.Unlock()
+			world.shown = map[kafka.Binding]struct{}{}
+			for _, name := range bindings {
+				world.shown[read(name)] = struct{}{}
+			}
+		}
+		w.Declare(owner("orders"), granting("a", "b"), Asked)
+		synctest.Wait()
+		w.Declare(owner("orders"), granting("a"), Now)
+		synctest.Wait()
+		world.took()
+
+		// It has heard neither of a, nor that b is gone.
+		shows("b")
+		w.Sweep()
+		synctest.Wait()
+		wantPhase(t, w, "orders", Enforced)
+		w.Declare(owner("other"), granting("b"), Asked)
+		synctest.Wait()
+		if log := world.took(); !slices.Equal(log, []string{"store", "add b", "store"}) || corrected > 0 {
+			t.Errorf("log: %v, %d corrections", log, corrected)
+		}
+
+		// What is still missing after a while somebody has removed.
+		world.mu.Lock()
+		delete(world.bindings, read("a"))
+		world.shown = nil
+		world.mu.Unlock()
+		time.Sleep(brokersLag)
+		synctest.Wait()
+		if log := world.took(); !slices.Equal(log, []string{"add a"}) || corrected != 1 {
+			t.Errorf("log: %v, %d corrections", log, corrected)
+		}
+	})
 }

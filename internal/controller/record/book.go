@@ -18,6 +18,8 @@ const (
 	storeTimeout = 5 * time.Second
 	// laterPause is how long what need not be stored at once waits for company.
 	laterPause = time.Second
+	// storePause is from one store to the next while there is more to store.
+	storePause = 20 * time.Millisecond
 )
 
 // Options say where a record is, and who writes it.
@@ -173,7 +175,12 @@ func (b *Book) begin() {
 
 // run stores what waits, all of it in one request, until nothing does.
 func (b *Book) run() {
+	var wrote time.Time
 	for {
+		// In a storm, more goes into one: each store writes the whole log.
+		if !wrote.IsZero() {
+			time.Sleep(storePause - time.Since(wrote))
+		}
 		b.mu.Lock()
 		waiting, changes := b.waiting, b.later
 		b.waiting, b.later = nil, nil
@@ -188,6 +195,7 @@ func (b *Book) run() {
 			changes = append(changes, one.changes...)
 		}
 		err := b.write(changes)
+		wrote = time.Now()
 		for _, one := range waiting {
 			one.done <- err
 		}

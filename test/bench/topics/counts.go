@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -16,12 +18,13 @@ func countWrites(from io.Reader) (counts, error) {
 	if err != nil {
 		return counts{}, fmt.Errorf("the API server's metrics: %w", err)
 	}
-	var sum counts
+	sum := counts{requests: map[string]float64{}}
 	for _, metric := range families["apiserver_request_total"].GetMetric() {
 		labels := map[string]string{}
 		for _, label := range metric.GetLabel() {
 			labels[label.GetName()] = label.GetValue()
 		}
+		sum.requests[fmt.Sprintf("%s %s/%s %s", labels["verb"], labels["resource"], labels["subresource"], labels["code"])] += metric.GetCounter().GetValue()
 		switch labels["verb"] {
 		case "POST", "PUT", "PATCH", "APPLY", "DELETE":
 		default:
@@ -36,4 +39,22 @@ func countWrites(from io.Reader) (counts, error) {
 		}
 	}
 	return sum, nil
+}
+
+// sayRequests tells what the API server was asked most between two counts.
+func sayRequests(before, after counts) {
+	type line struct {
+		request string
+		n       float64
+	}
+	var all []line
+	for request, n := range after.requests {
+		if n -= before.requests[request]; n >= 20 {
+			all = append(all, line{request, n})
+		}
+	}
+	slices.SortFunc(all, func(a, b line) int { return cmp.Compare(b.n, a.n) })
+	for _, one := range all {
+		say("  %6.0f %s", one.n, one.request)
+	}
 }

@@ -15,7 +15,6 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
-	"time"
 )
 
 // figure is one line of the result.
@@ -45,28 +44,33 @@ func say(format string, args ...any) { fmt.Fprintf(os.Stderr, "bench: "+format+"
 func main() {
 	n := flag.Int("n", 1000, "topics")
 	partitions := flag.Int("partitions", 3, "partitions of each topic")
+	scale := flag.Bool("scale", false, "measure what it takes to have many topics, instead of how fast they come")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *n, *partitions); err != nil {
+	if err := run(ctx, *n, *partitions, *scale); err != nil {
 		say("%v", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, n, partitions int) (err error) {
+func run(ctx context.Context, n, partitions int, scale bool) (err error) {
 	p := &platform{}
 	defer func() { err = errors.Join(err, p.close()) }()
 	if err := p.start(ctx); err != nil {
 		return err
 	}
 
+	if scale {
+		return p.scale(ctx, n)
+	}
 	say("the bare loop: %d topics of %d partitions", n, partitions)
-	bare, err := p.bareLoop(ctx, n, partitions)
+	bare, err := p.measureBare(ctx, n, partitions)
 	if err != nil {
 		return fmt.Errorf("bare loop: %w", err)
 	}
-	tell("bare loop: post, CreateTopics per thousand, one status patch", bare.Seconds(), "s", 0)
+	tell("bare loop: post, CreateTopics per thousand, one status patch", bare.created.Seconds(), "s", 0)
+	tell("bare loop: delete, DeleteTopics per thousand, one patch that takes the finalizer off", bare.deleted.Seconds(), "s", 0)
 
 	if err := p.startManager(ctx); err != nil {
 		return err
@@ -75,56 +79,75 @@ func run(ctx context.Context, n, partitions int) (err error) {
 }
 
 // measure runs every row of the table once.
-func (p *platform) measure(ctx context.Context, n, partitions int, bare time.Duration) error {
-	for _, row := range []struct {
-		name   string
-		grants int
-	}{{"plain", 0}, {"granted", 3}} {
-		set := topicSet{namespace: "bench-" + row.name, n: n, partitions: partitions, grants: row.grants}
-		if err := p.namespace(ctx, set.namespace); err != nil {
+func (p *platform) measure(ctx context.Context, n, partitions int, bare bareLoop) error {
+	for _, grants := range []int{0, 3} {
+		title := fmt.Sprintf("%d topics x %d partitions, %d grants each", n, partitions, grants)
+		kept := topicSet{namespace: fmt.Sprintf("bench-kept-%d", grants), n: n, partitions: partitions, grants: grants}
+		if err := p.measureCreated(ctx, title, kept, bare); err != nil {
 			return err
 		}
-		title := fmt.Sprintf("%d topics x %d partitions, %d grants each", n, partitions, row.grants)
-
-		say("%s: created", title)
-		before, err := p.counts(ctx)
-		if err != nil {
-			return err
-		}
-		took, err := p.created(ctx, set)
-		if err != nil {
-			return err
-		}
-		tell(title+": created and Ready", took.Seconds(), "s", bare.Seconds())
-		after, err := p.counts(ctx)
-		if err != nil {
-			return err
-		}
-		tell(title+": API writes per topic created", (after.writes-before.writes-float64(n))/float64(n), "writes", 0)
-		tell(title+": events per topic created", (after.events-before.events)/float64(n), "events", 0)
-		if after.kafka > 0 {
-			tell(title+": Kafka requests per 1,000 created", (after.kafka-before.kafka)*1000/float64(n), "requests", 0)
-		}
-
-		if row.grants == 0 {
+		if grants == 0 {
 			say("%s: one key changed", title)
-			patches, ready, err := p.changed(ctx, set)
+			patches, ready, err := p.changed(ctx, kept)
 			if err != nil {
 				return err
 			}
 			tell(title+": one key changed and Ready (peer: the patches)", ready.Seconds(), "s", patches.Seconds())
-			if err := p.single(ctx, set); err != nil {
+			if err := p.single(ctx, kept); err != nil {
 				return err
 			}
 		}
-
+		deleted := kept
+		deleted.namespace, deleted.delete = fmt.Sprintf("bench-deleted-%d", grants), true
+		title += ", deletionPolicy Delete"
+		if err := p.measureCreated(ctx, title, deleted, bare); err != nil {
+			return err
+		}
 		say("%s: deleted", title)
-		took, err = p.deleted(ctx, set)
+		before, err := p.counts(ctx)
 		if err != nil {
 			return err
 		}
-		tell(title+": deleted with their topics", took.Seconds(), "s", 0)
+		took, err := p.deleted(ctx, deleted)
+		if err != nil {
+			return err
+		}
+		tell(title+": deleted with their topics (peer: the bare loop)", took.Seconds(), "s", bare.deleted.Seconds())
+		after, err := p.counts(ctx)
+		if err != nil {
+			return err
+		}
+		sayRequests(before, after)
 	}
+	return nil
+}
+
+// measureCreated creates the topics of a set and tells what that took.
+func (p *platform) measureCreated(ctx context.Context, title string, set topicSet, bare bareLoop) error {
+	if err := p.namespace(ctx, set.namespace); err != nil {
+		return err
+	}
+	say("%s: created", title)
+	before, err := p.counts(ctx)
+	if err != nil {
+		return err
+	}
+	took, err := p.created(ctx, set)
+	if err != nil {
+		return err
+	}
+	after, err := p.counts(ctx)
+	if err != nil {
+		return err
+	}
+	n := float64(set.n)
+	tell(title+": created and Ready", took.Seconds(), "s", bare.created.Seconds())
+	tell(title+": API writes per topic created", (after.writes-before.writes-n)/n, "writes", 0)
+	tell(title+": events per topic created", (after.events-before.events)/n, "events", 0)
+	if after.kafka > 0 {
+		tell(title+": Kafka requests per 1,000 created", (after.kafka-before.kafka)*1000/n, "requests", 0)
+	}
+	sayRequests(before, after)
 	return nil
 }
 

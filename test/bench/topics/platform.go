@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -40,6 +41,10 @@ type platform struct {
 	// requests counts what kfake is asked by the manager and the bare loop.
 	requests atomic.Int64
 	closers  []func() error
+
+	manager     string // the program
+	pid         int    // of its process
+	stopManager func() error
 }
 
 func (p *platform) onClose(f func() error) { p.closers = append(p.closers, f) }
@@ -93,21 +98,37 @@ func (p *platform) namespace(ctx context.Context, name string) error {
 // its KafkaCluster is Ready.
 func (p *platform) startManager(ctx context.Context) error {
 	say("building and starting the manager")
+	p.onClose(func() error { return p.stopManager() })
+	if err := p.buildManager(ctx); err != nil {
+		return err
+	}
+	if err := p.runManager(); err != nil {
+		return err
+	}
+	return p.cluster(ctx)
+}
+
+func (p *platform) buildManager(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "weir-bench-")
 	if err != nil {
 		return err
 	}
 	p.onClose(func() error { return os.RemoveAll(dir) })
-	binary := filepath.Join(dir, "manager")
-	if output, err := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", binary, "./cmd/manager").CombinedOutput(); err != nil {
+	p.manager = filepath.Join(dir, "manager")
+	if output, err := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", p.manager, "./cmd/manager").CombinedOutput(); err != nil {
 		return fmt.Errorf("build the manager: %w\n%s", err, output)
 	}
+	return nil
+}
+
+// runManager starts the manager's process.
+func (p *platform) runManager() error {
 	health, err := freeAddress()
 	if err != nil {
 		return err
 	}
 	var output bytes.Buffer
-	cmd := exec.Command(binary, //nolint:noctx // close ends it
+	cmd := exec.Command(p.manager, //nolint:noctx // close ends it
 		"--namespace="+operatorNamespace, "--worker-image=weir:bench", "--health-listen="+health, "--metrics-listen=0")
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+p.kube.Kubeconfig)
 	cmd.Stdout, cmd.Stderr = &output, &output
@@ -115,14 +136,15 @@ func (p *platform) startManager(ctx context.Context) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	p.onClose(func() error {
+	p.pid = cmd.Process.Pid
+	p.stopManager = sync.OnceValue(func() error {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 		if err := cmd.Wait(); err != nil {
 			return fmt.Errorf("the manager: %w\n%s", err, output.Bytes())
 		}
 		return nil
 	})
-	return p.cluster(ctx)
+	return nil
 }
 
 func freeAddress() (string, error) {
@@ -172,7 +194,10 @@ func (p *platform) cluster(ctx context.Context) error {
 }
 
 // counts are what has been asked so far.
-type counts struct{ writes, events, kafka float64 }
+type counts struct {
+	writes, events, kafka float64
+	requests              map[string]float64 // to the API server, as "VERB resource/subresource code"
+}
 
 // counts reads the API server's own metrics.
 func (p *platform) counts(ctx context.Context) (counts, error) {

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kmsg"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
@@ -27,13 +25,19 @@ const patience = 10 * time.Minute
 type topicSet struct {
 	namespace, prefix     string
 	n, partitions, grants int
+	// delete: topics go with their Topics. A Topic that keeps its topic costs one
+	// write less, since it needs no finalizer.
+	delete bool
 }
 
 func (s topicSet) topic(i int) *v1alpha1.Topic {
 	partitions := int32(s.partitions)
 	topic := &v1alpha1.Topic{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: fmt.Sprintf("topic-%s%d", s.prefix, i)},
-		Spec:       v1alpha1.TopicSpec{Partitions: &partitions, DeletionPolicy: v1alpha1.DeleteData},
+		Spec:       v1alpha1.TopicSpec{Partitions: &partitions},
+	}
+	if s.delete {
+		topic.Spec.DeletionPolicy = v1alpha1.DeleteData
 	}
 	for g := range s.grants {
 		topic.Spec.Access = append(topic.Spec.Access, v1alpha1.Access{
@@ -67,59 +71,9 @@ func (s topicSet) each(ctx context.Context, do func(context.Context, int) error)
 	return errors.Join(errs...)
 }
 
-// bareLoop is the least that anybody has to do.
-func (p *platform) bareLoop(ctx context.Context, n, partitions int) (time.Duration, error) {
-	set := topicSet{namespace: "bench-bare", n: n, partitions: partitions}
-	if err := p.namespace(ctx, set.namespace); err != nil {
-		return 0, err
-	}
-	began := time.Now()
-	topics := make([]*v1alpha1.Topic, n)
-	err := set.each(ctx, func(ctx context.Context, i int) error {
-		topics[i] = set.topic(i)
-		return p.api.Create(ctx, topics[i])
-	})
-	if err != nil {
-		return 0, err
-	}
-	for first := 0; first < n; first += 1000 {
-		request := kmsg.NewPtrCreateTopicsRequest()
-		request.TimeoutMillis = 30_000
-		for i := first; i < min(first+1000, n); i++ {
-			topic := kmsg.NewCreateTopicsRequestTopic()
-			topic.Topic = fmt.Sprintf("%s.topic-%d", set.namespace, i)
-			topic.NumPartitions, topic.ReplicationFactor = int32(partitions), -1
-			request.Topics = append(request.Topics, topic)
-		}
-		response, err := request.RequestWith(ctx, p.bare)
-		if err != nil {
-			return 0, err
-		}
-		for _, topic := range response.Topics {
-			if err := kerr.ErrorForCode(topic.ErrorCode); err != nil {
-				return 0, fmt.Errorf("create %s: %w", topic.Topic, err)
-			}
-		}
-	}
-	err = set.each(ctx, func(ctx context.Context, i int) error {
-		before := topics[i].DeepCopy()
-		meta.SetStatusCondition(&topics[i].Status.Conditions, metav1.Condition{
-			Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady, Message: "the topic and its grants are as declared",
-		})
-		topics[i].Status.ObservedGeneration = topics[i].Generation
-		return p.api.Status().Patch(ctx, topics[i], client.MergeFrom(before))
-	})
-	took := time.Since(began)
-	if err != nil {
-		return 0, err
-	}
-	// The manager must not find them.
-	return took, p.api.DeleteAllOf(ctx, &v1alpha1.Topic{}, client.InNamespace(set.namespace))
-}
-
 // created creates the topics and returns how long it took until all are Ready.
 func (p *platform) created(ctx context.Context, set topicSet) (time.Duration, error) {
-	ready, err := p.watch(ctx, set, func(topic *v1alpha1.Topic) bool {
+	ready, err := p.watch(ctx, set, func(_ watch.EventType, topic *v1alpha1.Topic) bool {
 		return isReady(topic.Status.Conditions, topic.Status.ObservedGeneration, topic.Generation)
 	})
 	if err != nil {
@@ -137,7 +91,7 @@ func (p *platform) created(ctx context.Context, set topicSet) (time.Duration, er
 // changed changes one key of all topics, and returns how long the patches took,
 // and how long it took until all are Ready again.
 func (p *platform) changed(ctx context.Context, set topicSet) (patches, all time.Duration, err error) {
-	ready, err := p.watch(ctx, set, func(topic *v1alpha1.Topic) bool {
+	ready, err := p.watch(ctx, set, func(_ watch.EventType, topic *v1alpha1.Topic) bool {
 		return topic.Spec.Config["retention.ms"] != "" && isReady(topic.Status.Conditions, topic.Status.ObservedGeneration, topic.Generation)
 	})
 	if err != nil {
@@ -157,31 +111,21 @@ func (p *platform) changed(ctx context.Context, set topicSet) (patches, all time
 // deleted deletes all topics of the set's namespace and returns how long it took
 // until the objects are gone.
 func (p *platform) deleted(ctx context.Context, set topicSet) (time.Duration, error) {
+	gone, err := p.watch(ctx, set, func(kind watch.EventType, _ *v1alpha1.Topic) bool { return kind == watch.Deleted })
+	if err != nil {
+		return 0, err
+	}
 	began := time.Now()
 	if err := p.api.DeleteAllOf(ctx, &v1alpha1.Topic{}, client.InNamespace(set.namespace)); err != nil {
 		return 0, err
 	}
-	for deadline := began.Add(patience); time.Now().Before(deadline); {
-		var rest metav1.PartialObjectMetadataList
-		rest.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("TopicList"))
-		if err := p.api.List(ctx, &rest, client.InNamespace(set.namespace), client.Limit(1)); err != nil {
-			return 0, err
-		}
-		if len(rest.Items) == 0 {
-			return time.Since(began), nil
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		}
-	}
-	return 0, fmt.Errorf("topics of %s are still there after %s", set.namespace, patience)
+	err = <-gone
+	return time.Since(began), err
 }
 
 // watch counts the topics of a set that are as wanted. The channel gets nil when
 // all are, or why that cannot be told.
-func (p *platform) watch(ctx context.Context, set topicSet, wanted func(*v1alpha1.Topic) bool) (<-chan error, error) {
+func (p *platform) watch(ctx context.Context, set topicSet, wanted func(watch.EventType, *v1alpha1.Topic) bool) (<-chan error, error) {
 	var now v1alpha1.TopicList
 	if err := p.api.List(ctx, &now, client.InNamespace(set.namespace)); err != nil {
 		return nil, err
@@ -206,7 +150,7 @@ func (p *platform) watch(ctx context.Context, set topicSet, wanted func(*v1alpha
 					done <- fmt.Errorf("the watch ended with %d topics to go: %+v", len(names), event.Object)
 					return
 				}
-				if wanted(topic) {
+				if wanted(event.Type, topic) {
 					delete(names, topic.Name)
 				}
 			case <-late:
