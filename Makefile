@@ -12,7 +12,7 @@ TEST_MODULES := test/argocd test/prometheus
 OUT := .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kafka bench-topics bench-scale verify lint generate build
+.PHONY: help demo test test-kafka bench-topics bench-scale model verify lint generate build
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,13 @@ N := 1000
 
 bench-topics: ## Measure how fast topics follow, beside a bare loop: make bench-topics [N=1000] [KAFKA=apache].
 	@WEIR_TEST_KAFKA=$(KAFKA) go run -buildvcs=false ./test/bench/topics -n $(N)
+
+SEED := 1
+STEPS := 60
+
+model: ## Do at random what people do, kill the manager, and compare Kafka with an oracle: make model [SEED=1] [STEPS=60].
+	@mkdir -p bin && go test -buildvcs=false -c -o bin/model.test ./test/model
+	@cd test/model && ../../bin/model.test -test.run '^TestModel$$' -test.timeout 30m -model.seed=$(SEED) -model.steps=$(STEPS)
 
 MANY := 10000
 

@@ -31,6 +31,7 @@ func showRecord(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	show := map[string]func(io.Writer, record.Copy) error{"text": printText, "json": printJSON}[*format]
+	showRoots := map[string]func(io.Writer, record.Roots) error{"text": printRootsText, "json": printRootsJSON}[*format]
 	switch {
 	case flags.NArg() > 0:
 		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
@@ -45,17 +46,40 @@ func showRecord(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	roots, rooted, rootErr := record.ReadRoot(ctx, reader, *namespace)
 	copies, err := record.Read(ctx, reader, *namespace)
-	if err == nil && len(copies) == 0 {
+	err = errors.Join(rootErr, err)
+	if err == nil && len(copies) == 0 && !rooted {
 		return fmt.Errorf("there is no record in namespace %s", *namespace)
 	}
 	buffered := bufio.NewWriter(out)
+	if rooted {
+		if err := showRoots(buffered, roots); err != nil {
+			return err
+		}
+	}
 	for _, one := range copies {
 		if err := show(buffered, one); err != nil {
 			return err
 		}
 	}
 	return errors.Join(buffered.Flush(), err)
+}
+
+// printRootsText prints which KafkaCluster acts for which Kafka cluster.
+func printRootsText(out io.Writer, roots record.Roots) error {
+	for _, id := range slices.Sorted(maps.Keys(roots.Acting)) {
+		fmt.Fprintf(out, "KafkaCluster %s acts for Kafka cluster %s\n", plain(roots.Acting[id]), plain(id))
+	}
+	if roots.Default != "" {
+		fmt.Fprintf(out, "KafkaCluster %s is the default\n", plain(roots.Default))
+	}
+	return nil
+}
+
+// printRootsJSON prints the same in a line.
+func printRootsJSON(out io.Writer, roots record.Roots) error {
+	return json.NewEncoder(out).Encode(map[string]record.Roots{"root": roots})
 }
 
 // printText prints a heading and a line an entry.
@@ -79,6 +103,9 @@ func details(entry record.Entry) []string {
 	if !entry.Since.IsZero() {
 		all = append(all, "since "+entry.Since.Format(time.RFC3339))
 	}
+	if entry.Cause != "" {
+		all = append(all, "because "+causes[entry.Cause])
+	}
 	if entry.Found {
 		all = append(all, "found")
 	}
@@ -93,8 +120,22 @@ func details(entry record.Entry) []string {
 	}
 	if entry.Lane != nil {
 		all = append(all, fmt.Sprintf("%d wait topics", entry.Lane.Waits))
+		if entry.Lane.Drain != record.InUse {
+			all = append(all, drains[entry.Lane.Drain])
+		}
 	}
 	return all
+}
+
+// causes are the words for why something leaves.
+var causes = map[string]string{
+	"now": "its topic goes", "asked": "a resource changed or was deleted", "consequence": "another object changed",
+	"absent": "what declared it is not there",
+}
+
+// drains are the words for what becomes of what waits in a lane.
+var drains = map[record.Drain]string{
+	record.ToRetry: "drained to the retry topic", record.ToDeadLetters: "drained to the dead letters", record.Drained: "drained",
 }
 
 // plain is text as it is, unless a terminal would do something else with it than

@@ -22,7 +22,7 @@ import (
 // entries are one of each kind, with all that can be said of them.
 var entries = []record.Change{
 	{Key: record.Key{Kind: record.Binding, Name: "User:shop * READ TOPIC LITERAL orders"}, Entry: &record.Entry{
-		Phase: record.Leaving, Found: true, Since: time.Date(2026, 11, 26, 20, 0, 0, 0, time.UTC),
+		Phase: record.Leaving, Found: true, Since: time.Date(2026, 11, 26, 20, 0, 0, 0, time.UTC), Cause: "asked",
 	}},
 	{Key: record.Key{Kind: record.Binding, Name: "User:shop * WRITE TOPIC LITERAL orders"}, Entry: &record.Entry{Phase: record.Intended}},
 	{Key: record.Key{Kind: record.Topic, Name: "orders"}, Entry: &record.Entry{
@@ -30,25 +30,29 @@ var entries = []record.Change{
 		Set: map[string]string{"retention.ms": "60000", "cleanup.policy": "delete"},
 	}},
 	{Key: record.Key{Kind: record.Group, Name: "billing"}, Entry: &record.Entry{
-		Phase: record.Held, Holder: record.Ref{Kind: "ConsumerGroup", Namespace: "finance", Name: "billing"}, Lane: &record.Lane{Waits: 3},
+		Phase: record.Held, Holder: record.Ref{Kind: "ConsumerGroup", Namespace: "finance", Name: "billing"}, Lane: &record.Lane{Waits: 3, Drain: record.ToRetry},
 	}},
 	{Key: record.Key{Kind: record.Group, Name: "clear\x1b[2J"}, Entry: &record.Entry{Phase: record.Held}},
 }
 
 const (
-	wantText = `Kafka cluster 5L6g3nShT-eMCtK--X86sw, entries: 1, kept by the Kubernetes cluster whose kube-system has the UID there
+	wantText = `KafkaCluster other acts for Kafka cluster 5L6g3nShT-eMCtK--X86sw
+KafkaCluster main acts for Kafka cluster main
+KafkaCluster main is the default
+Kafka cluster 5L6g3nShT-eMCtK--X86sw, entries: 1, kept by the Kubernetes cluster whose kube-system has the UID there
   TransactionalID  Held      outbox
 Kafka cluster main, entries: 5, kept by the Kubernetes cluster whose kube-system has the UID here
-  Binding          Leaving   User:shop * READ TOPIC LITERAL orders  (since 2026-11-26T20:00:00Z, found)
+  Binding          Leaving   User:shop * READ TOPIC LITERAL orders  (since 2026-11-26T20:00:00Z, because a resource changed or was deleted, found)
   Binding          Intended  User:shop * WRITE TOPIC LITERAL orders
-  Group            Held      billing  (held by ConsumerGroup finance/billing, 3 wait topics)
+  Group            Held      billing  (held by ConsumerGroup finance/billing, 3 wait topics, drained to the retry topic)
   Group            Held      "clear\x1b[2J"
   Topic            Held      orders  (held by Topic shop/orders, id u1HbMZtJTSm0A5ZnYXfwXw, sets cleanup.policy retention.ms)
 `
-	wantJSON = `{"cluster":"5L6g3nShT-eMCtK--X86sw","entry":{"kind":"TransactionalID","name":"outbox","phase":"Held"}}
-{"cluster":"main","entry":{"kind":"Binding","name":"User:shop * READ TOPIC LITERAL orders","phase":"Leaving","found":true,"since":"2026-11-26T20:00:00Z"}}
+	wantJSON = `{"root":{"default":"main","acting":{"5L6g3nShT-eMCtK--X86sw":"other","main":"main"}}}
+{"cluster":"5L6g3nShT-eMCtK--X86sw","entry":{"kind":"TransactionalID","name":"outbox","phase":"Held"}}
+{"cluster":"main","entry":{"kind":"Binding","name":"User:shop * READ TOPIC LITERAL orders","phase":"Leaving","found":true,"since":"2026-11-26T20:00:00Z","cause":"asked"}}
 {"cluster":"main","entry":{"kind":"Binding","name":"User:shop * WRITE TOPIC LITERAL orders","phase":"Intended"}}
-{"cluster":"main","entry":{"kind":"Group","name":"billing","phase":"Held","holder":"ConsumerGroup finance/billing","waits":3}}
+{"cluster":"main","entry":{"kind":"Group","name":"billing","phase":"Held","holder":"ConsumerGroup finance/billing","waits":3,"drain":"Retry"}}
 {"cluster":"main","entry":{"kind":"Group","name":"clear\u001b[2J","phase":"Held"}}
 {"cluster":"main","entry":{"kind":"Topic","name":"orders","phase":"Held","holder":"Topic shop/orders","id":"u1HbMZtJTSm0A5ZnYXfwXw","set":{"cleanup.policy":"delete","retention.ms":"60000"}}}
 `
@@ -77,6 +81,12 @@ func TestRecord(t *testing.T) {
 
 	if _, said := output(in("record", "--namespace="+namespace)); said != "manager: there is no record in namespace "+namespace+"\n" {
 		t.Errorf("of nothing it said %q", said)
+	}
+	root := record.NewRoot(live, namespace, nil)
+	if err := root.Store(t.Context(), func(roots *record.Roots) {
+		roots.Default, roots.Acting = "main", map[string]string{"main": "main", "5L6g3nShT-eMCtK--X86sw": "other"}
+	}); err != nil {
+		t.Fatal(err)
 	}
 	store("main", "here", entries...)
 	store("5L6g3nShT-eMCtK--X86sw", "there", record.Change{

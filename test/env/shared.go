@@ -18,7 +18,7 @@ import (
 // parts afterwards, also after an interrupt. It does not return.
 //
 //	func TestMain(m *testing.M) { env.Main(m) }
-func Main(m *testing.M) {
+func Main(m interface{ Run() int }) {
 	inMain = true
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)

@@ -3,6 +3,7 @@
 package manifests
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
 
+	"github.com/weir-dev/weir/test/env"
 	"github.com/weir-dev/weir/test/env/kube"
 )
 
@@ -137,6 +139,47 @@ func TestManifests(t *testing.T) {
 		if output := kubectl(t, "kustomize", config+"/prometheus"); !strings.Contains(output, "kind: ServiceMonitor") {
 			t.Errorf("got %q, want a ServiceMonitor", output)
 		}
+	})
+
+	t.Run("nobody writes the record by a right to write ConfigMaps", func(t *testing.T) {
+		kubectl(t, "create", "role", "configmaps", "--verb=get,create,update,patch,delete", "--resource=configmaps", "--namespace=weir-system")
+		kubectl(t, "create", "rolebinding", "pipelines", "--role=configmaps", "--user=pipeline", "--namespace=weir-system")
+		const manager = "system:serviceaccount:weir-system:weir-manager"
+		as := func(user string, args ...string) error {
+			_, err := cluster.Kubectl(t.Context(), append(args, "--namespace=weir-system", "--as="+user)...)
+			return err
+		}
+		for _, name := range []string{"weir-record", "weir-record-abc", "weir-record-abc-1"} {
+			refused := "pipeline may not write " + name + ", in which Weir records what it owns in Kafka: access would be lost or left behind. " +
+				"Where that must be, grant the verb write on records of the API group weir.dev in namespace weir-system"
+			// The policy takes effect a moment after it was applied.
+			env.Await(t, func() string {
+				err := as("pipeline", "create", "configmap", name, "--dry-run=server")
+				if err == nil || !strings.Contains(err.Error(), refused) {
+					return fmt.Sprintf("create: %v", err)
+				}
+				return ""
+			})
+			if err := as(manager, "create", "configmap", name); err != nil {
+				t.Errorf("the manager is refused: %v", err)
+			}
+			for _, change := range [][]string{{"annotate", "configmap", name, "a=b"}, {"delete", "configmap", name}} {
+				if err := as("pipeline", change...); err == nil || !strings.Contains(err.Error(), refused) {
+					t.Errorf("%v: %v", change, err)
+				}
+			}
+			if err := as(manager, "delete", "configmap", name); err != nil {
+				t.Errorf("the manager is refused: %v", err)
+			}
+		}
+		for _, name := range []string{"weir-retry-main", "weir-records"} {
+			if err := as("pipeline", "create", "configmap", name); err != nil {
+				t.Errorf("another ConfigMap: %v", err)
+			}
+		}
+		// An administrator puts a record back.
+		kubectl(t, "create", "configmap", "weir-record-abc", "--namespace=weir-system")
+		kubectl(t, "delete", "configmap", "weir-record-abc", "--namespace=weir-system")
 	})
 
 	t.Run("the manager may read its own pod", func(t *testing.T) {

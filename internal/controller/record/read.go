@@ -24,6 +24,20 @@ type Copy struct {
 	Entries map[Key]Entry
 }
 
+// ReadRoot returns the root in the operator's namespace, and whether there is one.
+func ReadRoot(ctx context.Context, reader client.Reader, namespace string) (Roots, bool, error) {
+	var object corev1.ConfigMap
+	err := reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: rootName}, &object)
+	if apierrors.IsNotFound(err) {
+		return Roots{}, false, nil
+	}
+	if err != nil {
+		return Roots{}, false, fmt.Errorf("reading the record: %w", err)
+	}
+	roots, err := parseRoots(&object)
+	return roots, err == nil, err
+}
+
 // Keys are the keys of the entries, by kind and name.
 func (c Copy) Keys() []Key { return sorted(c.Entries) }
 

@@ -87,13 +87,20 @@ func (r *Root) load(ctx context.Context) (Roots, error) {
 	if err != nil {
 		return Roots{}, fmt.Errorf("reading the record: %w", err)
 	}
-	var roots Roots
-	if err := json.Unmarshal([]byte(object.Data[rootKey]), &roots); err != nil {
-		return Roots{}, fmt.Errorf("ConfigMap %s/%s, which holds what Weir owns, cannot be read: %w; restore it from a backup, or delete it", r.namespace, rootName, err)
+	roots, err := parseRoots(object)
+	if err != nil {
+		return Roots{}, err
 	}
 	r.object = object
 	r.keep(roots.clone())
 	return r.Known(), nil
+}
+
+func parseRoots(object *corev1.ConfigMap) (roots Roots, err error) {
+	if err := json.Unmarshal([]byte(object.Data[rootKey]), &roots); err != nil {
+		return roots, fmt.Errorf("ConfigMap %s/%s, which holds what Weir owns, cannot be read: %w; restore it from a backup, or delete it", object.Namespace, rootName, err)
+	}
+	return roots, nil
 }
 
 func (r *Root) keep(roots Roots) {

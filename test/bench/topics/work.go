@@ -126,44 +126,57 @@ func (p *platform) deleted(ctx context.Context, set topicSet) (time.Duration, er
 // watch counts the topics of a set that are as wanted. The channel gets nil when
 // all are, or why that cannot be told.
 func (p *platform) watch(ctx context.Context, set topicSet, wanted func(watch.EventType, *v1alpha1.Topic) bool) (<-chan error, error) {
-	var now v1alpha1.TopicList
-	if err := p.api.List(ctx, &now, client.InNamespace(set.namespace)); err != nil {
-		return nil, err
-	}
-	events, err := p.api.Watch(ctx, &v1alpha1.TopicList{}, client.InNamespace(set.namespace), &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: now.ResourceVersion}})
-	if err != nil {
-		return nil, err
-	}
 	names := make(map[string]bool, set.n)
 	for i := range set.n {
 		names[set.topic(i).Name] = true
 	}
+	see := func(kind watch.EventType, topic *v1alpha1.Topic) {
+		if wanted(kind, topic) {
+			delete(names, topic.Name)
+		}
+	}
+	events, err := p.follow(ctx, set, see)
+	if err != nil {
+		return nil, err
+	}
 	done := make(chan error, 1)
 	go func() {
-		defer events.Stop()
-		late := time.After(patience)
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
 		for len(names) > 0 {
 			select {
 			case event, open := <-events.ResultChan():
-				topic, ok := event.Object.(*v1alpha1.Topic)
-				if !open || event.Type == watch.Error || !ok {
-					done <- fmt.Errorf("the watch ended with %d topics to go: %+v", len(names), event.Object)
+				if topic, ok := event.Object.(*v1alpha1.Topic); open && ok {
+					see(event.Type, topic)
+					continue
+				}
+				// The API server ends watches that cannot keep up.
+				events.Stop()
+				if events, err = p.follow(ctx, set, see); err != nil {
+					done <- err
 					return
 				}
-				if wanted(event.Type, topic) {
-					delete(names, topic.Name)
-				}
-			case <-late:
-				done <- fmt.Errorf("%d topics are not as wanted after %s", len(names), patience)
-				return
 			case <-ctx.Done():
-				done <- ctx.Err()
+				done <- fmt.Errorf("%d topics are not as wanted: %w", len(names), ctx.Err())
 				return
 			}
 		}
+		events.Stop()
 		done <- nil
 	}()
 	return done, nil
+}
+
+// follow shows the topics of a set as they are now, and watches them from there.
+func (p *platform) follow(ctx context.Context, set topicSet, see func(watch.EventType, *v1alpha1.Topic)) (watch.Interface, error) {
+	var now v1alpha1.TopicList
+	if err := p.api.List(ctx, &now, client.InNamespace(set.namespace)); err != nil {
+		return nil, err
+	}
+	for i := range now.Items {
+		see(watch.Modified, &now.Items[i])
+	}
+	return p.api.Watch(ctx, &v1alpha1.TopicList{}, client.InNamespace(set.namespace), &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: now.ResourceVersion}})
 }
 
 func isReady(conditions []metav1.Condition, observed, generation int64) bool {
