@@ -60,6 +60,7 @@ const (
 	ReasonTopicNotReady    = "TopicNotReady"
 	ReasonNotAllowed       = "NotAllowed"
 	ReasonContested        = "Contested"
+	ReasonDenied           = "Denied" // a DENY binding of somebody else's defeats a grant
 	ReasonStatusTooLarge   = "StatusTooLarge"
 	ReasonInUse            = "InUse"
 	// The namespace of the resource is being deleted.

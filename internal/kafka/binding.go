@@ -25,6 +25,7 @@ const (
 	OperationRead     = "READ"
 	OperationWrite    = "WRITE"
 	OperationDescribe = "DESCRIBE"
+	OperationAll      = "ALL"
 
 	OperationDescribeConfigs = "DESCRIBE_CONFIGS"
 )

@@ -20,17 +20,29 @@ func (c *Cluster) Bindings(ctx context.Context) (map[Binding]struct{}, error) {
 	return maps.Clone(bindings), nil
 }
 
+// Denials returns all bindings of the cluster that deny, in the form of those that
+// allow. Kafka heeds them first. Weir never touches them. The map is the caller's.
+func (c *Cluster) Denials(ctx context.Context) (map[Binding]struct{}, error) {
+	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
+	defer cancel()
+	denials, err := c.describeACLs(ctx, kmsg.ACLResourceTypeAny, kmsg.ACLPermissionTypeDeny)
+	if err != nil {
+		return nil, action{c, "list ACL bindings", onCluster(OperationDescribe)}.failed(err)
+	}
+	return denials, nil
+}
+
 func (c *Cluster) listBindings(ctx context.Context, callers []struct{}) []outcome[map[Binding]struct{}] {
-	bindings, err := c.describeACLs(ctx, kmsg.ACLResourceTypeAny)
+	bindings, err := c.describeACLs(ctx, kmsg.ACLResourceTypeAny, kmsg.ACLPermissionTypeAllow)
 	return slices.Repeat([]outcome[map[Binding]struct{}]{{bindings, err}}, len(callers))
 }
 
-func (c *Cluster) describeACLs(ctx context.Context, resource kmsg.ACLResourceType) (map[Binding]struct{}, error) {
+func (c *Cluster) describeACLs(ctx context.Context, resource kmsg.ACLResourceType, permission kmsg.ACLPermissionType) (map[Binding]struct{}, error) {
 	request := kmsg.NewPtrDescribeACLsRequest()
 	request.ResourceType = resource
 	request.ResourcePatternType = kmsg.ACLResourcePatternTypeAny
 	request.Operation = kmsg.ACLOperationAny
-	request.PermissionType = kmsg.ACLPermissionTypeAllow
+	request.PermissionType = permission
 	response, err := request.RequestWith(ctx, c.client)
 	if err != nil {
 		return nil, err
@@ -46,7 +58,7 @@ func (c *Cluster) describeACLs(ctx context.Context, resource kmsg.ACLResourceTyp
 			continue
 		}
 		for _, entry := range resource.ACLs {
-			if entry.PermissionType != kmsg.ACLPermissionTypeAllow {
+			if entry.PermissionType != permission {
 				continue
 			}
 			bindings[Binding{

@@ -44,7 +44,7 @@ func (c *Cluster) Describe(ctx context.Context) (Description, error) {
 		return description, err
 	}
 
-	_, err = c.describeACLs(ctx, kmsg.ACLResourceTypeCluster)
+	_, err = c.describeACLs(ctx, kmsg.ACLResourceTypeCluster, kmsg.ACLPermissionTypeAllow)
 	if errors.Is(err, kerr.SecurityDisabled) {
 		return description, nil
 	}

@@ -319,6 +319,14 @@ func (l latest) Bindings(ctx context.Context) (map[kafka.Binding]struct{}, error
 	return nil, errNotConnected
 }
 
+// Denials implements grants.Cluster.
+func (l latest) Denials(ctx context.Context) (map[kafka.Binding]struct{}, error) {
+	if cluster := l.clusters.Latest(l.name); cluster != nil {
+		return cluster.Denials(ctx)
+	}
+	return nil, errNotConnected
+}
+
 // CreateBindings implements grants.Cluster.
 func (l latest) CreateBindings(ctx context.Context, bindings []kafka.Binding) []error {
 	if cluster := l.clusters.Latest(l.name); cluster != nil {

@@ -150,6 +150,9 @@ func Enforced(state grants.State) (disabled bool, err error) {
 		return true, nil
 	case grants.Refused:
 		return false, halt.Kafka(state.Why)
+	case grants.Denied:
+		return false, halt.Stall(v1alpha1.ReasonDenied,
+			"somebody denies in Kafka what is granted here, which Weir does not touch: DENY %s; see kafka-acls --list, and who made it", state.Binding)
 	case grants.Contested:
 		return false, halt.Stall(v1alpha1.ReasonContested,
 			"somebody else removes ACL binding %s again and again: it is put right each time it is found; settle who decides it", state.Binding)

@@ -133,8 +133,13 @@ func (w *Writer) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	denials, err := w.options.Cluster.Denials(ctx)
+	if err != nil {
+		return err
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.denials = denials
 	w.disabled, w.lookAgain = time.Time{}, time.Time{}
 	for binding, change := range w.recent {
 		_, shown := have[binding]

@@ -23,6 +23,9 @@ const (
 	Disabled Phase = "Disabled"
 	// Refused: Kafka refuses a binding; Why says why.
 	Refused Phase = "Refused"
+	// Denied: all is there, and somebody else denies it; Binding is the one that
+	// denies.
+	Denied Phase = "Denied"
 	// Contested: all is there, and somebody else removes it again and again.
 	Contested Phase = "Contested"
 )
@@ -33,7 +36,7 @@ type State struct {
 	// Why is set where the phase is Refused, and where it is Pending because of an
 	// error.
 	Why error
-	// Binding is the one that is refused or contested.
+	// Binding is the one that is refused or contested, or that denies.
 	Binding kafka.Binding
 }
 

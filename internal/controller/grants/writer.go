@@ -15,6 +15,8 @@ import (
 type Cluster interface {
 	// Bindings are all bindings of the cluster.
 	Bindings(context.Context) (map[kafka.Binding]struct{}, error)
+	// Denials are those that deny, in the form of those that allow.
+	Denials(context.Context) (map[kafka.Binding]struct{}, error)
 	// CreateBindings and DeleteBindings return one outcome a binding, in their
 	// order; what is so already is success.
 	CreateBindings(context.Context, []kafka.Binding) []error
@@ -87,6 +89,7 @@ type Writer struct {
 	declared   *Declared
 	ours       map[kafka.Binding]record.Entry
 	have       map[kafka.Binding]struct{} // nil before the first look
+	denials    map[kafka.Binding]struct{}
 	refused    map[kafka.Binding]error
 	removals   map[kafka.Binding]int // by somebody else, of a binding of ours
 	disabled   time.Time             // since when there is no authorizer; zero while there is one
@@ -250,7 +253,24 @@ func (w *Writer) state(owner record.Ref) State {
 			state = State{Phase: Contested, Binding: binding}
 		}
 	}
+	if state.Phase == Enforced {
+		return w.denied(wants)
+	}
 	return state
+}
+
+// denied is Denied where a binding that denies defeats one of these, and else
+// Enforced. The lock is held.
+func (w *Writer) denied(wants Wants) State {
+	found := State{Phase: Enforced}
+	for denial := range w.denials {
+		for binding, want := range wants {
+			if want == Grant && defeats(denial, binding) && (found.Phase == Enforced || denial.String() < found.Binding.String()) {
+				found = State{Phase: Denied, Binding: denial}
+			}
+		}
+	}
+	return found
 }
 
 // Report says how the work goes.

@@ -36,6 +36,7 @@ type world struct {
 	dead     bool
 	fail     func(kafka.Binding) error // of a creation or deletion
 	list     error
+	denials  map[kafka.Binding]struct{}
 	shown    map[kafka.Binding]struct{} // what a broker that is behind shows; nil where it is not
 }
 
@@ -73,6 +74,12 @@ func (w *world) Bindings(context.Context) (have map[kafka.Binding]struct{}, err 
 		err = w.list
 	}
 	return have, err
+}
+
+func (w *world) Denials(context.Context) (map[kafka.Binding]struct{}, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.denials), nil
 }
 
 func (w *world) CreateBindings(_ context.Context, bindings []kafka.Binding) []error {

@@ -96,6 +96,9 @@ func (r *Reconciler) enforced(ctx context.Context, topic *v1alpha1.Topic, place 
 			"the cluster has no authorizer, so that anybody may do anything; set authorizer.class.name on the brokers")
 	case err == nil:
 		settle.SetCondition(topic, v1alpha1.ConditionAccessEnforced, metav1.ConditionTrue, v1alpha1.ReasonEnforced, "the grants are in the cluster's ACLs")
+	case halted && h.Reason == v1alpha1.ReasonDenied:
+		settle.SetCondition(topic, v1alpha1.ConditionAccessEnforced, metav1.ConditionFalse, h.Reason, h.Message)
+		return nil // the topic and its grants are as declared
 	case halted && h.Kind == halt.Stalled:
 		settle.SetCondition(topic, v1alpha1.ConditionAccessEnforced, metav1.ConditionFalse, h.Reason, h.Message)
 	}
