@@ -8,6 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
@@ -21,11 +23,27 @@ type ends[T client.Object] struct {
 	// forget drops what is kept for an object that is gone: its name and its UID.
 	forget func(client.Object)
 	// gone takes back what an object declared. Seen says that this process saw it
-	// before.
+	// go.
 	gone func(ctx context.Context, name types.NamespacedName, seen bool) error
 
 	mu    sync.Mutex
 	known map[types.NamespacedName]types.UID
+	// left has the objects whose end a watch has shown, and whether it showed the
+	// deletion itself: a watch that had to begin anew only misses them.
+	left map[types.NamespacedName]bool
+}
+
+// deletions notes how objects end. It passes everything.
+func (e *ends[T]) deletions() predicate.Predicate {
+	return predicate.Funcs{DeleteFunc: func(end event.DeleteEvent) bool {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.left == nil {
+			e.left = map[types.NamespacedName]bool{}
+		}
+		e.left[client.ObjectKeyFromObject(end.Object)] = !end.DeleteStateUnknown
+		return true
+	}}
 }
 
 // Reconcile makes one pass over an object, or forgets it.
@@ -41,6 +59,7 @@ func (e *ends[T]) Reconcile(ctx context.Context, request reconcile.Request) (rec
 	e.mu.Lock()
 	was := e.known[request.NamespacedName]
 	e.known[request.NamespacedName] = obj.GetUID()
+	delete(e.left, request.NamespacedName)
 	e.mu.Unlock()
 	if was != "" && was != obj.GetUID() {
 		e.forget(remains(request.NamespacedName, was))
@@ -51,8 +70,12 @@ func (e *ends[T]) Reconcile(ctx context.Context, request reconcile.Request) (rec
 func (e *ends[T]) end(ctx context.Context, name types.NamespacedName) error {
 	e.mu.Lock()
 	was := e.known[name]
+	seen, shown := e.left[name]
 	e.mu.Unlock()
-	if err := e.gone(ctx, name, was != ""); err != nil {
+	if !shown {
+		seen = was != ""
+	}
+	if err := e.gone(ctx, name, seen); err != nil {
 		return err // it is tried again
 	}
 	if was != "" {
@@ -63,6 +86,7 @@ func (e *ends[T]) end(ctx context.Context, name types.NamespacedName) error {
 	if e.known[name] == was {
 		delete(e.known, name)
 	}
+	delete(e.left, name)
 	return nil
 }
 

@@ -29,9 +29,13 @@ const passTimeout = time.Minute
 func (s *Operator) build(mgr manager.Manager, concurrency int) error {
 	c := mgr.GetClient()
 	wake := wakers{client: c, clusters: s.Clusters}
-	named := func(name string, obj client.Object) *builder.Builder {
+	named := func(name string, obj client.Object, by reconcile.Reconciler) *builder.Builder {
+		passes := []predicate.Predicate{changed}
+		if ends, ok := by.(interface{ deletions() predicate.Predicate }); ok {
+			passes = append(passes, ends.deletions())
+		}
 		return builder.ControllerManagedBy(mgr).Named(name).
-			For(obj, builder.WithPredicates(changed)).
+			For(obj, builder.WithPredicates(passes...)).
 			WithOptions(controller.Options{
 				MaxConcurrentReconciles: concurrency,
 				ReconciliationTimeout:   passTimeout,
@@ -43,38 +47,38 @@ func (s *Operator) build(mgr manager.Manager, concurrency int) error {
 	}
 
 	for name, err := range map[string]error{
-		"kafkacluster": named("kafkacluster", &v1alpha1.KafkaCluster{}).
+		"kafkacluster": named("kafkacluster", &v1alpha1.KafkaCluster{}, s.Cluster).
 			Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(clusterOfWorker)).
 			Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(clusterOfWorker)).
 			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(wake.clusterOfUser), builder.WithPredicates(laneChanged)).
 			Watches(&v1alpha1.DeadLetterPolicy{}, handler.EnqueueRequestsFromMapFunc(wake.clustersOfPolicy), builder.WithPredicates(scheduleChanged)).
 			WatchesRawSource(s.alarms.cluster.source()).
 			Complete(s.Cluster),
-		"topic": named("topic", &v1alpha1.Topic{}).
+		"topic": named("topic", &v1alpha1.Topic{}, s.Topic).
 			Watches(&v1alpha1.KafkaCluster{}, onCluster(newTopicList), builder.WithPredicates(clusterChanged)).
 			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(wake.topicsThatGo), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 			Watches(&v1alpha1.OutboxRelay{}, handler.EnqueueRequestsFromMapFunc(wake.topicsThatGo), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 			Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(wake.inNamespace(newTopicList)), builder.WithPredicates(relabelled)).
 			WatchesRawSource(s.alarms.topic.source()).
 			Complete(s.Topic),
-		"outboxrelay": named("outboxrelay", &v1alpha1.OutboxRelay{}).
+		"outboxrelay": named("outboxrelay", &v1alpha1.OutboxRelay{}, s.Relay).
 			Owns(&appsv1.Deployment{}).Owns(&corev1.ConfigMap{}).
 			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(wake.usersOfTopic(newRelayList)), builder.WithPredicates(topicChanged)).
 			Watches(&v1alpha1.KafkaCluster{}, onCluster(newRelayList), builder.WithPredicates(clusterChanged)).
 			Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(wake.inNamespace(newRelayList)), builder.WithPredicates(relabelled)).
 			WatchesRawSource(s.alarms.relay.source()).
 			Complete(s.Relay),
-		"consumergroup": named("consumergroup", &v1alpha1.ConsumerGroup{}).
+		"consumergroup": named("consumergroup", &v1alpha1.ConsumerGroup{}, s.Group).
 			Watches(&v1alpha1.Topic{}, handler.EnqueueRequestsFromMapFunc(wake.usersOfTopic(newGroupList)), builder.WithPredicates(topicChanged)).
 			Watches(&v1alpha1.DeadLetterPolicy{}, handler.EnqueueRequestsFromMapFunc(wake.groupsOfPolicy), builder.WithPredicates(scheduleChanged)).
 			Watches(&v1alpha1.KafkaCluster{}, onCluster(newGroupList), builder.WithPredicates(clusterChanged)).
 			Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(wake.inNamespace(newGroupList)), builder.WithPredicates(relabelled)).
 			WatchesRawSource(s.alarms.group.source()).
 			Complete(s.Group),
-		"deadletterpolicy": named("deadletterpolicy", &v1alpha1.DeadLetterPolicy{}).
+		"deadletterpolicy": named("deadletterpolicy", &v1alpha1.DeadLetterPolicy{}, s.Policy).
 			Watches(&v1alpha1.ConsumerGroup{}, handler.EnqueueRequestsFromMapFunc(policyOfGroup), builder.WithPredicates(depthChanged)).
 			Complete(s.Policy),
-		"sweep": named("sweep", &v1alpha1.KafkaCluster{}).
+		"sweep": named("sweep", &v1alpha1.KafkaCluster{}, nil).
 			Complete(reconcile.AsReconciler(c, s.Sweeper)),
 	} {
 		if err != nil {

@@ -250,7 +250,7 @@ func (m *model) forge(rt *rapid.T) {
 	}
 	m.must(err)
 	before := topic.DeepCopy()
-	topic.Status = v1alpha1.TopicStatus{ObservedGeneration: topic.Generation}
+	topic.Status = v1alpha1.TopicStatus{ObservedGeneration: before.Status.ObservedGeneration}
 	if rapid.Bool().Draw(rt, "forged") {
 		topic.Status = *before.Status.DeepCopy()
 		topic.Status.TopicName = m.draw(rt, teams, "victim") + "." + m.draw(rt, names(), "victim's")
@@ -262,8 +262,7 @@ func (m *model) forge(rt *rapid.T) {
 // killAndRun kills the manager wherever it is, and starts another one.
 func (m *model) killAndRun(rt *rapid.T) {
 	m.rt = rt
-	m.kill()
-	m.killed = true
+	m.away(rt)
 	m.run()
 }
 
@@ -272,6 +271,20 @@ func (m *model) away(rt *rapid.T) {
 	m.rt = rt
 	m.kill()
 	m.killed = true
+	m.wipe()
+}
+
+// wipe takes what status says of itself, while nobody is there to write it: whoever
+// writes it again has seen the resource.
+func (m *model) wipe() {
+	now := m.specs()
+	patch := client.RawPatch("application/merge-patch+json", []byte(`{"status":{"observedGeneration":-1}}`))
+	for _, topic := range now.topics {
+		m.accept(m.api.Status().Patch(context.Background(), &topic, patch))
+	}
+	for _, group := range now.groups {
+		m.accept(m.api.Status().Patch(context.Background(), &group, patch))
+	}
 }
 
 // byHandInKafka is what people do in Kafka past Weir, once all is quiet.

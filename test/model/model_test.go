@@ -214,7 +214,25 @@ func (m *model) wrong() string {
 	for _, cluster := range clusters {
 		all = append(all, m.wrongACLs(cluster, now), m.wrongTopics(cluster, now))
 	}
+	all = append(all, unseen(now))
 	return strings.Join(slices.DeleteFunc(all, func(one string) bool { return one == "" }), "\n")
+}
+
+// unseen says which resource the manager has not looked at as it is now: what
+// becomes of it before the manager has is another's business.
+func unseen(now specs) string {
+	var all []string
+	for of, topic := range now.topics {
+		if topic.DeletionTimestamp.IsZero() && topic.Status.ObservedGeneration != topic.Generation {
+			all = append(all, "Topic "+of)
+		}
+	}
+	for of, group := range now.groups {
+		if group.DeletionTimestamp.IsZero() && group.Status.ObservedGeneration != group.Generation {
+			all = append(all, "ConsumerGroup "+of)
+		}
+	}
+	return lines("not seen", all)
 }
 
 func (m *model) wrongACLs(cluster string, now specs) string {
