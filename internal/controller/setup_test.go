@@ -66,8 +66,9 @@ func startOperator(t *testing.T) (*harness.Harness, *rights) {
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
 		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: h.Operator, Name: "weir-manager"}},
 	}))
-	// The Roles of the operator's own namespace are beside it.
-	for _, file := range []string{"record.yaml", "own_pod.yaml"} {
+	// The Roles of the operator's own namespace are beside it. It may read Secrets
+	// in no other, as config/namespaced has it.
+	for _, file := range []string{"record.yaml", "own_pod.yaml", "secrets.yaml"} {
 		role := roleOf(h, file)
 		h.Must(h.Live.Create(t.Context(), role))
 		h.Must(h.Live.Create(t.Context(), &rbacv1.RoleBinding{

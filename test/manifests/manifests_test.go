@@ -182,6 +182,22 @@ func TestManifests(t *testing.T) {
 		kubectl(t, "delete", "configmap", "weir-record-abc", "--namespace=weir-system")
 	})
 
+	t.Run("where namespaces are named, the manager reads no other's Secrets", func(t *testing.T) {
+		all, named := kubectl(t, "kustomize", config+"/default"), kubectl(t, "kustomize", config+"/namespaced")
+		const binding = "kind: ClusterRoleBinding\nmetadata:\n  name: weir-secrets\n"
+		if !strings.Contains(all, binding) || strings.Contains(named, binding) {
+			t.Error("config/namespaced is to differ from config/default by the ClusterRoleBinding weir-secrets")
+		}
+		for document := range strings.SplitSeq(all, "---\n") {
+			if !strings.Contains(document, binding) && !strings.Contains(named, strings.TrimSpace(document)) {
+				t.Errorf("config/namespaced lacks:\n%s", document)
+			}
+		}
+		if strings.Contains(kubectl(t, "get", "clusterrole", "weir-manager", "--output=yaml"), "secrets") {
+			t.Error("the ClusterRole weir-manager has a right to Secrets")
+		}
+	})
+
 	t.Run("the manager may read its own pod", func(t *testing.T) {
 		const manager = "system:serviceaccount:weir-system:weir-manager"
 		if got := strings.TrimSpace(kubectl(t, "auth", "can-i", "get", "pods", "--as="+manager, "--namespace=weir-system")); got != "yes" {
@@ -211,6 +227,7 @@ func TestManifests(t *testing.T) {
 			{manager, "create", "tokenreviews.authentication.k8s.io", "yes"},
 			{manager, "create", "subjectaccessreviews.authorization.k8s.io", "yes"},
 			{manager, "list", "secrets", "no"},
+			{manager, "get", "secrets", "yes"},
 			{manager, "get", "pods", "no"},
 			{manager, "delete", "topics.weir.dev", "no"},
 		} {

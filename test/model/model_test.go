@@ -286,7 +286,8 @@ func (m *model) wrongTopics(cluster string, now specs) string {
 			wrong = append(wrong, "no topic "+name)
 			continue
 		}
-		if wants := topic.Spec.Partitions; wants != nil && is.Partitions != int(*wants) {
+		if wants := topic.Spec.Partitions; wants != nil && is.Partitions < int(*wants) {
+			// More there may be: Kafka takes none away, and a Topic may come back.
 			wrong = append(wrong, fmt.Sprintf("topic %s has %d partitions, not %d", name, is.Partitions, *wants))
 		}
 		wrong = append(wrong, m.wrongConfig(cluster, name, topic, is)...)

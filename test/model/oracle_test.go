@@ -110,7 +110,8 @@ func (s specs) groupACLs(group v1alpha1.ConsumerGroup) (all, refused []acl, whol
 		}
 		topic, there := s.topics[key(namespace, ref.Name)]
 		if !there {
-			whole = false
+			// What was granted on a topic whose Topic is missing is kept.
+			all, whole = append(all, allow(principal, "READ", "TOPIC", namespace+"."+ref.Name)), false
 			continue
 		}
 		read := allow(principal, "READ", "TOPIC", topicName(topic))

@@ -24,7 +24,6 @@ import (
 
 // +kubebuilder:rbac:groups=weir.dev,resources=kafkaclusters,verbs=list;watch;patch
 // +kubebuilder:rbac:groups=weir.dev,resources=kafkaclusters/status,verbs=patch
-// +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 

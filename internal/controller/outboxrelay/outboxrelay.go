@@ -187,7 +187,7 @@ func (r *Reconciler) render(ctx context.Context, relay *v1alpha1.OutboxRelay, cl
 
 func (r *Reconciler) readSecrets(ctx context.Context, relay *v1alpha1.OutboxRelay, cluster *v1alpha1.KafkaCluster) (found relaySecrets, err error) {
 	database := relay.Spec.Database.ConnectionSecretRef
-	if _, err := r.Clusters.Secret(ctx, relay.Namespace, database.Name, "spec.database.connectionSecretRef", database.Key); err != nil {
+	if err := r.Clusters.CheckSecret(ctx, relay.Namespace, database.Name, "spec.database.connectionSecretRef", database.Key); err != nil {
 		return found, err
 	}
 	found.keys, err = r.Clusters.CredentialKeys(ctx, cluster, relay.Namespace, relay.Spec.Kafka.CredentialsSecretRef.Name, "spec.kafka.credentialsSecretRef")

@@ -124,6 +124,5 @@ func (c *Clusters) CredentialKeys(ctx context.Context, cluster *v1alpha1.KafkaCl
 	default:
 		return nil, nil
 	}
-	_, err := c.Secret(ctx, namespace, secret, field, keys...)
-	return keys, err
+	return keys, c.CheckSecret(ctx, namespace, secret, field, keys...)
 }

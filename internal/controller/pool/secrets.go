@@ -44,6 +44,16 @@ func (c *Clusters) Secret(ctx context.Context, namespace, name, field string, ke
 	return values, nil
 }
 
+// CheckSecret is Secret for one that only a worker reads. Where the manager may not
+// look into the namespace, it leaves that to the worker.
+func (c *Clusters) CheckSecret(ctx context.Context, namespace, name, field string, keys ...string) error {
+	_, err := c.Secret(ctx, namespace, name, field, keys...)
+	if apierrors.IsForbidden(err) && namespace != c.Namespace {
+		return nil
+	}
+	return err
+}
+
 func literals(keys []string) string {
 	var b strings.Builder
 	for _, key := range keys {
