@@ -24,7 +24,7 @@ import (
 
 var (
 	seed  = flag.Uint64("model.seed", 1, "the seed of what happens")
-	steps = flag.Int("model.steps", 30, "how much happens, about")
+	steps = flag.Int("model.steps", 12, "how much happens, about")
 
 	quietPoints, stepsDone int
 )
@@ -32,7 +32,7 @@ var (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	for name, value := range map[string]string{
-		"rapid.checks": "1", "rapid.seed": strconv.FormatUint(*seed, 10), "rapid.nofailfile": "true", "rapid.shrinktime": "3m",
+		"rapid.checks": "1", "rapid.seed": strconv.FormatUint(*seed, 10), "rapid.nofailfile": "true", "rapid.shrinktime": "1m",
 	} {
 		if err := flag.Set(name, value); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long Kafka may take until it is as it must be.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // TestModel does at random what people do, and compares with the oracle whenever
 // all is quiet.
