@@ -50,7 +50,8 @@ func (s *Session) checkWritable(ctx context.Context) error {
 	if readOnly == "off" {
 		return nil
 	}
-	return &relay.Problem{Reason: DatabaseReadOnly, Message: readOnlyWords(role)}
+	server := s.conn.Config()
+	return &relay.Problem{Reason: DatabaseReadOnly, Message: fmt.Sprintf("at %s:%d: %s", server.Host, server.Port, readOnlyWords(role))}
 }
 
 func (s *Session) inspect(ctx context.Context, o config.Outbox) (inspection, error) {

@@ -53,6 +53,9 @@ func parseURI(text string) (config *pgx.ConnConfig, fault string) {
 		return nil, "it cannot be parsed: write special characters of the user name and the password percent-encoded, as in %25, and the port as a number"
 	case parsed.Host == "":
 		return nil, "it names no host"
+	case parsed.User.Username() == "" && parsed.Query().Get("user") == "":
+		// What is meant as user and password would be read, and told, as host and port.
+		return nil, "it names no user: write it as postgresql://user:password@host:port/database"
 	case strings.Trim(parsed.Path, "/") == "":
 		return nil, "it names no database after the host"
 	}

@@ -37,6 +37,8 @@ func TestNothingOfASecretIsTold(t *testing.T) {
 		"a bad parameter":      {"postgresql://relay:x@host/db?sslmode=" + canary, "a parameter in it is not valid"},
 		"a missing file":       {"postgresql://relay:x@host/db?sslmode=verify-full&sslrootcert=/" + canary, "a parameter in it is not valid"},
 		"no host":              {"postgresql:///" + canary, "it names no host"},
+		"a password as a port": {"postgresql://relay:12345/" + canary, "it names no user"},
+		"a password as a host": {"postgresql://" + canary + "/db", "it names no user"},
 		"no database":          {"postgresql://relay:" + canary + "@host", "it names no database"},
 	} {
 		file := filepath.Join(t.TempDir(), "uri")
@@ -70,6 +72,7 @@ func TestURIs(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][3]string{
 		"postgresql://app:pw@db.shop.svc:5432/app":                        {"app", "pw", "app"},
+		"postgresql://h/db?user=app&password=pw":                          {"app", "pw", "db"},
 		"postgres://app:p%40ss%2Fw%25@h/db":                               {"app", "p@ss/w%", "db"},
 		"postgresql://app:pw@one:1,two:2/db?target_session_attrs=standby": {"app", "pw", "db"},
 	} {
