@@ -45,7 +45,6 @@ const (
 const (
 	ReasonReady            = "Ready"
 	ReasonSuspended        = "Suspended"
-	ReasonDeleting         = "Deleting"
 	ReasonProgressing      = "Progressing"
 	ReasonConflict         = "Conflict"
 	ReasonNameRefused      = "NameRefused" // the cluster's naming does not allow it

@@ -315,6 +315,21 @@ func TestRetryWorkerOfADeletedCluster(t *testing.T) {
 	if told := told(h, again); told == nil || len(told.Groups) != 1 {
 		t.Errorf("the worker is told %+v", told)
 	}
+
+	// The worker of one with another name takes over.
+	h.Delete(again)
+	h.WantsGone(again)
+	other := h.Cluster(h.WithRetryWorker, func(c *v1alpha1.KafkaCluster) { c.Name += "-other" })
+	h.Await(func() string {
+		h.Pass(other)
+		if !h.Gone(&deployment) {
+			return "the retry worker of the KafkaCluster that is gone still runs"
+		}
+		return ""
+	})
+	if told := told(h, other); told == nil || len(told.Groups) != 1 {
+		t.Errorf("the worker is told %+v", told)
+	}
 }
 
 // wantsGroup counts the bindings of this test's retry worker on a group.
