@@ -140,6 +140,7 @@ type Cluster struct {
 	expected atomic.Pointer[string]
 
 	observes coalescer[string, Topic]
+	depths   coalescer[string, int64]
 	creates  coalescer[topicChanges, Topic]
 	grows    coalescer[topicChanges, done]
 	alters   coalescer[topicChanges, []error]
@@ -175,6 +176,7 @@ func connect(config Config, more ...kgo.Opt) (*Cluster, error) {
 		return nil, &Error{Class: Rejected, Reason: InvalidConnection, Message: "the connection's settings do not fit together", Err: err}
 	}
 	c.observes.run = c.observe
+	c.depths.run = c.countRecords
 	c.creates.run = c.createTopics
 	c.grows.run = c.growTopics
 	c.alters.run = c.alterTopics
@@ -224,7 +226,7 @@ func (c *Cluster) refusedWords() string {
 func (c *Cluster) Close() {
 	c.client.Close()
 	for _, batches := range []interface{ close() }{
-		&c.observes, &c.creates, &c.grows, &c.alters, &c.deletes, &c.lists, &c.adds, &c.removes,
+		&c.observes, &c.depths, &c.creates, &c.grows, &c.alters, &c.deletes, &c.lists, &c.adds, &c.removes,
 	} {
 		batches.close()
 	}

@@ -118,6 +118,11 @@ func TestPartitionOffsets(t *testing.T) {
 		delete(got, absent)
 		return cmp.Diff(want, got)
 	})
+	if depth, err := cluster.Depth(t.Context(), topic); depth != 4 || err != nil {
+		t.Errorf("the topic holds %d records, want 4 of the 6 written: %v", depth, err)
+	}
+	_, err := cluster.Depth(t.Context(), absent)
+	expectError(t, err, kafka.Transient, kafka.TopicNotFound, "read offsets of topic "+absent+": ")
 	if got := cluster.PartitionOffsets(t.Context(), nil); len(got) != 0 {
 		t.Errorf("of no topic: %v", got)
 	}

@@ -337,6 +337,10 @@ func TestConcurrentCallsShareRequests(t *testing.T) {
 		_, err := cluster.ObserveTopic(ctx, topic)
 		return err
 	})
+	everyone(func(ctx context.Context, topic string) error {
+		_, _ = cluster.Depth(ctx, topic) // a partition may have no leader yet
+		return nil
+	})
 	everyone(func(ctx context.Context, _ string) error {
 		_, err := cluster.Bindings(ctx)
 		return err
@@ -352,6 +356,7 @@ func TestConcurrentCallsShareRequests(t *testing.T) {
 		"CreateAcls":      requests.of(kmsg.CreateACLs),
 		"Metadata":        requests.of(kmsg.Metadata) - metadata,
 		"DescribeConfigs": requests.of(kmsg.DescribeConfigs) - configs,
+		"ListOffsets":     requests.of(kmsg.ListOffsets),
 		"DescribeAcls":    requests.of(kmsg.DescribeACLs) - lists,
 		"DeleteAcls":      requests.of(kmsg.DeleteACLs),
 		"DeleteTopics":    requests.of(kmsg.DeleteTopics),

@@ -45,10 +45,9 @@ func (r *Reconciler) lane(ctx context.Context, group *v1alpha1.ConsumerGroup, pl
 	if err != nil {
 		return halt.Stall(kafka.InvalidTopicName, "%v", err)
 	}
-	found, failures := atOnce(names, func(i int) (kafka.Topic, error) {
-		topic, err := place.Kafka.ObserveTopic(ctx, names[i])
-		return topic, halt.Kafka(err)
-	})
+	found, failures := observe(ctx, place, slices.Concat(names, namesOf(sources)))
+	read, unread := found[len(names):], failures[len(names):]
+	found, failures = found[:len(names)], failures[:len(names)]
 	if err := halt.Together(failures...); err != nil {
 		if recorded.Lane == nil {
 			return err
@@ -61,11 +60,11 @@ func (r *Reconciler) lane(ctx context.Context, group *v1alpha1.ConsumerGroup, pl
 
 	// As many partitions as the widest source that is or was there, so that
 	// order per key holds within the lane.
-	width, err := widest(ctx, place, sources)
-	if err != nil {
+	if err := halt.Together(unread...); err != nil {
 		return err
 	}
-	for _, topic := range found {
+	var width int32
+	for _, topic := range slices.Concat(read, found) {
 		width = max(width, topic.Partitions)
 	}
 	made, ensureFailures := atOnce(names, func(i int) (kafka.Ensured, error) {
@@ -88,7 +87,7 @@ func (r *Reconciler) lane(ctx context.Context, group *v1alpha1.ConsumerGroup, pl
 	if err := halt.Together(append(failures, ensureFailures...)...); err != nil {
 		return err
 	}
-	lane.Depth = depthOf(place.Kafka.PartitionOffsets(ctx, map[string][]time.Time{lane.Topic: nil})[lane.Topic])
+	lane.Depth = depthOf(ctx, place, lane.Topic)
 	return taken(group, place, follows, waits)
 }
 
@@ -114,7 +113,7 @@ func (r *Reconciler) drain(ctx context.Context, group *v1alpha1.ConsumerGroup, p
 	if retry, known := place.RetryOf(key.Name); known {
 		lane.Waiting = retry.Waiting
 	}
-	lane.Depth = depthOf(place.Kafka.PartitionOffsets(ctx, map[string][]time.Time{lane.Topic: nil})[lane.Topic])
+	lane.Depth = depthOf(ctx, place, lane.Topic)
 	group.Status.DeadLetters = lane
 	return nil
 }
@@ -140,21 +139,21 @@ func (r *Reconciler) claimLane(ctx context.Context, group *v1alpha1.ConsumerGrou
 	})
 }
 
-// widest is the largest number of partitions of the sources.
-func widest(ctx context.Context, place estate.Place, sources []estate.Referred) (int32, error) {
+// namesOf are the sources' names in Kafka.
+func namesOf(sources []estate.Referred) []string {
 	var names []string
 	for _, source := range sources {
 		names = append(names, source.Name)
 	}
-	found, failures := atOnce(names, func(i int) (kafka.Topic, error) {
+	return names
+}
+
+// observe is what a broker shows of topics, in their order. Errors are halts.
+func observe(ctx context.Context, place estate.Place, names []string) ([]kafka.Topic, []error) {
+	return atOnce(names, func(i int) (kafka.Topic, error) {
 		topic, err := place.Kafka.ObserveTopic(ctx, names[i])
 		return topic, halt.Kafka(err)
 	})
-	var width int32
-	for _, topic := range found {
-		width = max(width, topic.Partitions)
-	}
-	return width, halt.Together(failures...)
 }
 
 // atOnce calls do for all names at once, so that the seam makes one request of
@@ -232,16 +231,10 @@ func longer(one, other string) bool {
 }
 
 // depthOf is the number of records in a topic; nil while it is not known.
-func depthOf(topic kafka.TopicOffsets) *int64 {
-	if topic.Err != nil {
+func depthOf(ctx context.Context, place estate.Place, topic string) *int64 {
+	depth, err := place.Kafka.Depth(ctx, topic)
+	if err != nil {
 		return nil
-	}
-	var depth int64
-	for _, partition := range topic.Partitions {
-		if partition.Err != nil {
-			return nil
-		}
-		depth += partition.End - partition.Start
 	}
 	return &depth
 }

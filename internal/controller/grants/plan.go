@@ -168,9 +168,12 @@ func (p *Plan) brake(q Question, careful []kafka.Binding) {
 	}
 }
 
-func (q Question) cause(binding kafka.Binding) Cause {
-	recorded, _ := causeOf(q.Ours[binding].Cause)
-	return cmp.Or(q.Causes[binding], recorded, Absent)
+func (q Question) cause(binding kafka.Binding) Cause { return causeOf(q.Causes, q.Ours, binding) }
+
+// causeOf is why nobody wants a binding: as it was declared, else as an earlier
+// process has recorded it.
+func causeOf(declared map[kafka.Binding]Cause, ours map[kafka.Binding]record.Entry, binding kafka.Binding) Cause {
+	return cmp.Or(declared[binding], causeNamed(ours[binding].Cause), Absent)
 }
 
 func stay(entry record.Entry) record.Entry {

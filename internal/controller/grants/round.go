@@ -258,7 +258,6 @@ func (w *Writer) remove(ctx context.Context, bindings []kafka.Binding) error {
 	w.mu.Lock()
 	// Somebody may have declared one of them while others were added.
 	bindings = slices.DeleteFunc(bindings, func(binding kafka.Binding) bool { return w.declared.Wants()[binding] != 0 })
-	causes := maps.Clone(w.declared.Causes())
 	w.mu.Unlock()
 	if len(bindings) == 0 {
 		return nil
@@ -278,7 +277,7 @@ func (w *Writer) remove(ctx context.Context, bindings []kafka.Binding) error {
 			continue // declared meanwhile: it is leaving in the record, and made again
 		}
 		gone = append(gone, record.Change{Key: key(binding)})
-		if cmp.Or(causes[binding], Absent).braked() {
+		if causeOf(w.declared.Causes(), w.ours, binding).braked() {
 			w.braked = append(w.braked, time.Now())
 		}
 		w.declared.Forget(binding)

@@ -53,14 +53,14 @@ func (c Cause) String() string {
 	}
 }
 
-// causeOf is the Cause that a record names.
-func causeOf(word string) (Cause, bool) {
+// causeNamed is the Cause that a record names; zero where it names none.
+func causeNamed(word string) Cause {
 	for cause := Now; cause <= Absent; cause++ {
 		if cause.String() == word {
-			return cause, true
+			return cause
 		}
 	}
-	return 0, false
+	return 0
 }
 
 // How long a binding is left after the last resource let it go.

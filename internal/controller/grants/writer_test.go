@@ -463,6 +463,36 @@ func TestBrakeHoldsAndLetsGo(t *testing.T) {
 	})
 }
 
+// What was asked for before a crash does not count for the brake.
+func TestBrakeAfterACrash(t *testing.T) {
+	in(t, func(t *testing.T) {
+		world := newWorld()
+		w, _ := world.start(t)
+		var topics []string
+		for i := range 60 {
+			topics = append(topics, fmt.Sprintf("topic-%02d", i))
+		}
+		w.Declare(owner("orders"), granting(topics...), Asked)
+		synctest.Wait()
+		w.Declare(owner("orders"), granting(topics[:30]...), Asked)
+		synctest.Wait()
+		w.Close()
+		w, _ = world.start(t)
+		defer w.Close()
+		w.Declare(owner("orders"), granting(topics[:30]...), Asked)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if !world.has(topics[:30]...) {
+			t.Fatalf("left after the crash: %d bindings", len(world.bindings))
+		}
+		w.Declare(owner("orders"), granting(topics[:20]...), Consequence)
+		synctest.Wait()
+		if held := w.Report().Held; held != nil || !world.has(topics[:20]...) {
+			t.Errorf("held %+v, %d bindings", held, len(world.bindings))
+		}
+	})
+}
+
 func TestSuspendedAndAdditive(t *testing.T) {
 	in(t, func(t *testing.T) {
 		world := newWorld()
