@@ -170,7 +170,7 @@ func New(p Parts, options Options) *Operator {
 		clusters = pool.New(c, p.Direct, root, options.Namespace)
 		estates  = estate.New(estate.Options{
 			Clusters: clusters, Root: root, Cache: c, Direct: p.Direct, Resync: options.Resync,
-			Leads: options.Leads, Fatal: options.Fatal, Wake: alarms.wake, Corrected: corrections{c, settler}.tell,
+			Leads: options.Leads, Fatal: options.Fatal, Wake: alarms.wake, Look: alarms.look, Corrected: corrections{c, settler}.tell,
 		})
 		finalize = release.Finalizer{Client: c}
 		kids     = child.New(c, p.Direct)

@@ -2,6 +2,8 @@ package controller
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -13,7 +15,6 @@ import (
 	"github.com/weir-dev/weir/internal/controller/record"
 	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/controller/topic"
-	"github.com/weir-dev/weir/internal/kafka"
 )
 
 // Sweeper finds drift: once an interval it looks at all topics of a cluster that
@@ -46,50 +47,45 @@ func (s *Sweeper) Reconcile(ctx context.Context, cluster *v1alpha1.KafkaCluster)
 	return again, place.Pay(ctx)
 }
 
+// sweepTopics is how many topics are looked at together, so that memory does not
+// grow with the cluster.
+const sweepTopics = 1000
+
 // sweep wakes the Topics that differ from what Kafka shows, and those that could
-// not be looked at: their own passes say why.
+// not be looked at: their own passes say why. It takes the names out of the record
+// that nobody claims and whose topic is gone: anybody may have them again.
 func (s *Sweeper) sweep(ctx context.Context, place estate.Place) error {
-	var declared []*v1alpha1.Topic
-	names := map[string]struct{}{}
+	declared := map[string]*v1alpha1.Topic{}
 	err := s.clusters.Residents(ctx, place.Resource.Name, func(resident pool.Resident) {
 		topic, ok := resident.(*v1alpha1.Topic)
-		if ok && settle.WasReady(topic) && topic.DeletionTimestamp.IsZero() {
-			declared = append(declared, topic)
-			names[estate.TopicName(topic)] = struct{}{}
+		if !ok || !settle.WasReady(topic) || !topic.DeletionTimestamp.IsZero() {
+			return
+		}
+		name := estate.TopicName(topic)
+		if recorded, _ := place.Entry(record.Key{Kind: record.Topic, Name: name}); recorded.Holder == estate.RefOf(topic) {
+			declared[name] = topic
 		}
 	})
 	if err != nil {
 		return err
 	}
-	retained := place.Retained()
-	for _, name := range retained {
-		names[name] = struct{}{}
-	}
-	var all []string
-	for name := range names {
-		all = append(all, name)
-	}
-	topics, err := place.Kafka.ObserveTopics(ctx, all)
-	if err != nil && len(topics) == 0 {
-		return err
-	}
-	for _, one := range declared {
-		name := estate.TopicName(one)
-		recorded, _ := place.Entry(record.Key{Kind: record.Topic, Name: name})
-		if topic.Drifted(place.Resource, one, recorded, topics[name]) {
-			s.wake(estate.RefOf(one))
+	names := slices.AppendSeq(place.Retained(), maps.Keys(declared))
+	for some := range slices.Chunk(names, sweepTopics) {
+		topics, err := place.Kafka.ObserveTopics(ctx, some)
+		if err != nil && len(topics) == 0 {
+			return err
 		}
-	}
-	return forgetGone(place, retained, topics)
-}
-
-// forgetGone takes the names out of the record that nobody claims and whose
-// topic is gone: anybody may have them again.
-func forgetGone(place estate.Place, retained []string, topics map[string]kafka.Topic) error {
-	for _, name := range retained {
-		if found, looked := topics[name]; looked && !found.Exists {
-			if err := place.Note(record.Key{Kind: record.Topic, Name: name}, nil); err != nil {
-				return err
+		for _, name := range some {
+			found, looked := topics[name]
+			key := record.Key{Kind: record.Topic, Name: name}
+			if one := declared[name]; one != nil {
+				if recorded, _ := place.Entry(key); topic.Drifted(place.Resource, one, recorded, found) {
+					s.wake(estate.RefOf(one))
+				}
+			} else if looked && !found.Exists {
+				if err := place.Note(key, nil); err != nil {
+					return err
+				}
 			}
 		}
 	}

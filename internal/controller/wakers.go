@@ -113,9 +113,10 @@ func (w wakers) clustersOfPolicy(ctx context.Context, policy client.Object) []re
 	return requests
 }
 
-// requests lists objects of a kind that pass, all of them where pass is nil.
+// requests lists objects of a kind that pass, all of them where pass is nil. Pass
+// changes nothing in them: they are the cache's own.
 func (w wakers) requests(ctx context.Context, list client.ObjectList, pass func(client.Object) bool, options ...client.ListOption) []reconcile.Request {
-	if err := w.client.List(ctx, list, options...); err != nil {
+	if err := w.client.List(ctx, list, append(options, client.UnsafeDisableDeepCopy)...); err != nil {
 		// The cache is the only one that can fail here, and only before it has started.
 		log.FromContext(ctx).Error(err, "finding who has to look again")
 		return nil

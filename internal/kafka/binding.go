@@ -211,17 +211,21 @@ func (b Binding) acl() acl {
 	return acl{operation, resourceTypes[b.Resource], patternTypes[b.Pattern]}
 }
 
-// sortBindings sorts by principal, then resource, and removes duplicates.
+// Compare orders bindings by principal, then resource: negative where b comes
+// before the other one, zero where they are equal.
+func (b Binding) Compare(other Binding) int {
+	return cmp.Or(
+		cmp.Compare(b.Principal, other.Principal),
+		cmp.Compare(b.Resource, other.Resource),
+		cmp.Compare(b.Name, other.Name),
+		cmp.Compare(b.Pattern, other.Pattern),
+		cmp.Compare(b.Operation, other.Operation),
+		cmp.Compare(b.Host, other.Host),
+	)
+}
+
+// sortBindings sorts, and removes duplicates.
 func sortBindings(bindings []Binding) []Binding {
-	slices.SortFunc(bindings, func(a, b Binding) int {
-		return cmp.Or(
-			cmp.Compare(a.Principal, b.Principal),
-			cmp.Compare(a.Resource, b.Resource),
-			cmp.Compare(a.Name, b.Name),
-			cmp.Compare(a.Pattern, b.Pattern),
-			cmp.Compare(a.Operation, b.Operation),
-			cmp.Compare(a.Host, b.Host),
-		)
-	})
+	slices.SortFunc(bindings, Binding.Compare)
 	return slices.Compact(bindings)
 }

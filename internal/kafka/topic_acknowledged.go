@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -31,7 +32,7 @@ type Unshown struct {
 // help nobody. Safe for concurrent use.
 type acknowledgements struct {
 	mu     sync.Mutex
-	topics map[string]map[changeKey]*acknowledgement
+	topics map[string][]*acknowledgement // few a topic
 }
 
 // changeKey is what a change is about: the topic's existence, its partitions or
@@ -78,29 +79,40 @@ func (a *acknowledgement) asksFor(change Change) bool {
 func (k *acknowledgements) due(name string, have Topic, planned []Change) (now []Change, unshown []Unshown, contested []Change) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	known := k.topics[name]
 	differs := map[changeKey]bool{}
 	for _, change := range planned {
 		key := keyOf(change)
 		differs[key] = true
-		one := known[key]
+		one := k.of(name, key)
 		if one != nil && one.same(have, change) && time.Since(one.last) < againAfter {
 			unshown = append(unshown, Unshown{Change: change, Since: one.first, created: one.created})
 			continue
 		}
 		now = append(now, change)
 	}
-	for key, one := range known {
+	if len(k.topics[name]) == 0 {
+		return now, unshown, contested
+	}
+	k.topics[name] = slices.DeleteFunc(k.topics[name], func(one *acknowledgement) bool {
 		age := time.Since(one.last)
-		one.shown = one.shown || !differs[key]
-		switch {
-		case one.times >= contestedAt && age < contestedFor:
+		one.shown = one.shown || !differs[keyOf(one.change)]
+		isContested := one.times >= contestedAt && age < contestedFor
+		if isContested {
 			contested = append(contested, one.change)
-		case one.shown && age > forgetAfter:
-			delete(known, key)
+		}
+		return one.shown && age > forgetAfter && !isContested
+	})
+	return now, unshown, contested
+}
+
+// of is what is known of a change to a topic; nil where nothing is.
+func (k *acknowledgements) of(name string, key changeKey) *acknowledgement {
+	for _, one := range k.topics[name] {
+		if keyOf(one.change) == key {
+			return one
 		}
 	}
-	return now, unshown, contested
+	return nil
 }
 
 // add remembers a change that was made on a topic that was shown as have.
@@ -108,16 +120,15 @@ func (k *acknowledgements) add(name string, have Topic, one applied) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.topics == nil {
-		k.topics = map[string]map[changeKey]*acknowledgement{}
-	}
-	if k.topics[name] == nil {
-		k.topics[name] = map[changeKey]*acknowledgement{}
+		k.topics = map[string][]*acknowledgement{}
 	}
 	now := time.Now()
-	known := k.topics[name][keyOf(one.Change)]
-	if known == nil || !known.asksFor(one.Change) || now.Sub(known.last) > forgetAfter {
+	known := k.of(name, keyOf(one.Change))
+	if known == nil {
 		known = &acknowledgement{}
-		k.topics[name][keyOf(one.Change)] = known
+		k.topics[name] = append(k.topics[name], known)
+	} else if !known.asksFor(one.Change) || now.Sub(known.last) > forgetAfter {
+		*known = acknowledgement{}
 	}
 	if known.first.IsZero() || known.shown {
 		known.first = now

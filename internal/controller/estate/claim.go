@@ -3,6 +3,8 @@ package estate
 import (
 	"context"
 	"fmt"
+	"maps"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -34,8 +36,35 @@ func (e *Estates) claimOf(ctx context.Context, on *Estate, cluster *v1alpha1.Kaf
 	if err != nil {
 		return nil, err
 	}
-	claim.Allowed = policyOf(cluster).For(resident.GetNamespace(), of)
+	claim.Allowed = on.allowances.of(cluster, resident.GetNamespace(), of)
 	return &claim, nil
+}
+
+// allowances is what the naming of a KafkaCluster allows each namespace, as it was
+// asked last: all its claims share that. Safe for concurrent use.
+type allowances struct {
+	mu          sync.Mutex
+	version     string // of the KafkaCluster
+	byNamespace map[string]allowance
+}
+
+type allowance struct {
+	labels  map[string]string
+	allowed names.Allowed
+}
+
+func (a *allowances) of(cluster *v1alpha1.KafkaCluster, namespace string, labelled map[string]string) names.Allowed {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if version := pool.Version(cluster); a.version != version {
+		a.version, a.byNamespace = version, map[string]allowance{}
+	}
+	known, asked := a.byNamespace[namespace]
+	if !asked || !maps.Equal(known.labels, labelled) {
+		known = allowance{labelled, policyOf(cluster).For(namespace, labelled)}
+		a.byNamespace[namespace] = known
+	}
+	return known.allowed
 }
 
 // usesOf are the groups and transactional IDs that a Topic grants rights on.

@@ -32,7 +32,8 @@ type Estate struct {
 	elsewhere string
 	// rebuilt are the resources that were there when the record was found to be
 	// lost: what they declare was made by Weir.
-	rebuilt map[record.Ref]struct{}
+	rebuilt    map[record.Ref]struct{}
+	allowances allowances
 
 	mu       sync.Mutex
 	entries  map[record.Key]record.Entry // topics and groups, also what is only about to be stored
@@ -49,11 +50,18 @@ func (e *Estate) Entry(key record.Key) (record.Entry, bool) {
 	return entry, ok
 }
 
-// Entries are what the record has of topics and groups.
-func (e *Estate) Entries() map[record.Key]record.Entry {
+// Entries are those topics and groups of the record that pass. It must not use the
+// Estate.
+func (e *Estate) Entries(pass func(record.Key, record.Entry) bool) map[record.Key]record.Entry {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return maps.Clone(e.entries)
+	passed := map[record.Key]record.Entry{}
+	for key, entry := range e.entries {
+		if pass(key, entry) {
+			passed[key] = entry
+		}
+	}
+	return passed
 }
 
 // Holds is the name of a kind that the record has for a resource; empty where it
@@ -223,7 +231,9 @@ func (e *Estate) State(ctx context.Context, ref record.Ref) grants.State {
 // Topics is how many topics the record has for Topics that are there, and Owed
 // how many are still to be deleted.
 func (e *Estate) Topics() (held, owed int) {
-	for key, entry := range e.Entries() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for key, entry := range e.entries {
 		switch {
 		case key.Kind != record.Topic:
 		case entry.Phase == record.Leaving:
@@ -279,11 +289,11 @@ func (e *Estate) Lost() bool { return e.rebuilt != nil }
 
 // Free lets other namespaces have names whose resources are gone.
 func (e *Estate) Free(free []string) error {
-	for key, entry := range e.Entries() {
-		if slices.Contains(free, key.Name) && entry.Phase != record.Leaving && !e.names.Claimed(entry.Holder) {
-			if err := e.Note(key, nil); err != nil {
-				return err
-			}
+	for key := range e.Entries(func(key record.Key, entry record.Entry) bool {
+		return slices.Contains(free, key.Name) && entry.Phase != record.Leaving && !e.names.Claimed(entry.Holder)
+	}) {
+		if err := e.Note(key, nil); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -37,6 +37,9 @@ type Options struct {
 	Fatal func(error)
 	// Wake makes a pass over a resource. It must not block.
 	Wake func(record.Ref)
+	// Look makes a pass over a resource that was there before its estate was open.
+	// It must not block.
+	Look func(pool.Resident)
 	// Corrected is told that somebody else had removed a binding that a resource
 	// wants, and that it is there again. It must not block.
 	Corrected func(record.Ref, kafka.Binding)
@@ -80,7 +83,7 @@ func (e *Estates) Open(ctx context.Context, cluster *v1alpha1.KafkaCluster, id s
 	e.open[cluster.Name] = opened
 	e.mu.Unlock()
 	for _, resident := range residents {
-		e.Wake(RefOf(resident))
+		e.Look(resident)
 	}
 	return opened, true, nil
 }

@@ -127,7 +127,7 @@ func (e *Estate) SetWorker(principal string) {
 	e.mu.Lock()
 	e.lanes.worker = principal
 	e.mu.Unlock()
-	for key, entry := range e.Entries() {
+	for key, entry := range e.Entries(func(_ record.Key, entry record.Entry) bool { return entry.Lane != nil }) {
 		e.grantDrain(key, entry)
 	}
 }

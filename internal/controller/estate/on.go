@@ -174,10 +174,9 @@ func (p Place) Pay(ctx context.Context) error {
 		return nil
 	}
 	var errs []error
-	for key, entry := range p.Entries() {
-		if key.Kind != record.Topic || entry.Phase != record.Leaving || entry.ID == "" || p.names.Claimed(entry.Holder) {
-			continue
-		}
+	for key, entry := range p.Entries(func(key record.Key, entry record.Entry) bool {
+		return key.Kind == record.Topic && entry.Phase == record.Leaving && entry.ID != "" && !p.names.Claimed(entry.Holder)
+	}) {
 		errs = append(errs, p.DeleteTopic(ctx, key.Name, entry))
 	}
 	return halt.Together(errs...)
@@ -206,10 +205,10 @@ func (p Place) DeleteTopic(ctx context.Context, name string, entry record.Entry)
 // not to be deleted.
 func (p Place) Retained() []string {
 	var all []string
-	for key, entry := range p.Entries() {
-		if key.Kind == record.Topic && entry.Phase != record.Leaving && !p.names.Claimed(entry.Holder) {
-			all = append(all, key.Name)
-		}
+	for key := range p.Entries(func(key record.Key, entry record.Entry) bool {
+		return key.Kind == record.Topic && entry.Phase != record.Leaving && !p.names.Claimed(entry.Holder)
+	}) {
+		all = append(all, key.Name)
 	}
 	return all
 }

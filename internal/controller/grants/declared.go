@@ -12,8 +12,8 @@ import (
 // Declared is what the resources of a cluster want, put together. A change costs
 // what the resource that changed contributes. Not safe for concurrent use.
 type Declared struct {
-	owners   map[record.Ref]Wants
-	wanted   map[kafka.Binding]map[record.Ref]Want
+	owners   map[record.Ref]wishes
+	wanters  map[kafka.Binding][]record.Ref
 	union    Wants
 	causes   map[kafka.Binding]Cause
 	expected map[record.Ref]struct{}
@@ -24,8 +24,8 @@ type Declared struct {
 // resource that is there no more must say Gone(owner, Absent) for it.
 func NewDeclared(expected []record.Ref) *Declared {
 	d := &Declared{
-		owners:   map[record.Ref]Wants{},
-		wanted:   map[kafka.Binding]map[record.Ref]Want{},
+		owners:   map[record.Ref]wishes{},
+		wanters:  map[kafka.Binding][]record.Ref{},
 		union:    Wants{},
 		causes:   map[kafka.Binding]Cause{},
 		expected: map[record.Ref]struct{}{},
@@ -36,30 +36,55 @@ func NewDeclared(expected []record.Ref) *Declared {
 	return d
 }
 
-// Declare replaces what a resource wants. It keeps the wants; the caller does
-// not change them afterwards. The cause is why it lets go of what is no longer
-// among them.
+// wishes are what one resource wants, sorted: few mostly, for which a list takes a
+// quarter of a map's memory.
+type wishes []wish
+
+type wish struct {
+	binding kafka.Binding
+	want    Want
+}
+
+func wishesOf(wants Wants) wishes {
+	all := make(wishes, 0, len(wants))
+	for binding, want := range wants {
+		all = append(all, wish{binding, want})
+	}
+	slices.SortFunc(all, func(a, b wish) int { return a.binding.Compare(b.binding) })
+	return all
+}
+
+// of is how much of a binding is wanted; zero where nothing is.
+func (w wishes) of(binding kafka.Binding) Want {
+	at, found := slices.BinarySearchFunc(w, binding, func(one wish, binding kafka.Binding) int { return one.binding.Compare(binding) })
+	if !found {
+		return 0
+	}
+	return w[at].want
+}
+
+// Declare replaces what a resource wants. The cause is why it lets go of what is no
+// longer among it.
 func (d *Declared) Declare(owner record.Ref, wants Wants, cause Cause) {
 	delete(d.expected, owner)
 	before := d.owners[owner]
-	d.owners[owner] = wants
-	for binding, want := range wants {
-		if d.wanted[binding] == nil {
-			d.wanted[binding] = map[record.Ref]Want{}
+	d.owners[owner] = wishesOf(wants)
+	for binding := range wants {
+		if before.of(binding) == 0 {
+			d.wanters[binding] = append(d.wanters[binding], owner)
 		}
-		d.wanted[binding][owner] = want
 		delete(d.causes, binding)
 		d.unite(binding)
 	}
-	for binding := range before {
-		if wants[binding] != 0 {
+	for _, one := range before {
+		if wants[one.binding] != 0 {
 			continue
 		}
-		delete(d.wanted[binding], owner)
-		if len(d.wanted[binding]) == 0 {
-			d.causes[binding] = cause
+		d.wanters[one.binding] = slices.DeleteFunc(d.wanters[one.binding], func(ref record.Ref) bool { return ref == owner })
+		if len(d.wanters[one.binding]) == 0 {
+			d.causes[one.binding] = cause
 		}
-		d.unite(binding)
+		d.unite(one.binding)
 	}
 }
 
@@ -82,10 +107,17 @@ func (d *Declared) Waiting() []record.Ref {
 
 func compareRefs(a, b record.Ref) int { return cmp.Compare(a.String(), b.String()) }
 
-// Of returns what a resource has declared, and whether it has.
-func (d *Declared) Of(owner record.Ref) (Wants, bool) {
-	wants, ok := d.owners[owner]
-	return wants, ok
+// Has says whether a resource has declared just these wants.
+func (d *Declared) Has(owner record.Ref, wants Wants) bool {
+	declared, known := d.owners[owner]
+	return known && len(declared) == len(wants) && !slices.ContainsFunc(declared, func(one wish) bool { return wants[one.binding] != one.want })
+}
+
+// Knows says whether a resource has declared anything, if only that it wants
+// nothing.
+func (d *Declared) Knows(owner record.Ref) bool {
+	_, known := d.owners[owner]
+	return known
 }
 
 // Wants returns what all resources want together. Read only, until the next change.
@@ -97,11 +129,11 @@ func (d *Declared) Causes() map[kafka.Binding]Cause { return d.causes }
 
 func (d *Declared) unite(binding kafka.Binding) {
 	var most Want
-	for _, want := range d.wanted[binding] {
-		most = max(most, want)
+	for _, owner := range d.wanters[binding] {
+		most = max(most, d.owners[owner].of(binding))
 	}
 	if most == 0 {
-		delete(d.wanted, binding)
+		delete(d.wanters, binding)
 		delete(d.union, binding)
 		return
 	}

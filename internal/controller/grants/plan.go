@@ -201,9 +201,7 @@ func sooner(a, b time.Time) time.Time {
 }
 
 func sorted(bindings []kafka.Binding) []kafka.Binding {
-	return slices.SortedFunc(maps.Keys(set(bindings)), func(a, b kafka.Binding) int {
-		return cmp.Compare(a.String(), b.String())
-	})
+	return slices.SortedFunc(maps.Keys(set(bindings)), kafka.Binding.Compare)
 }
 
 func set(bindings []kafka.Binding) map[kafka.Binding]struct{} {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"time"
 
@@ -230,7 +229,7 @@ func (w *Writer) add(ctx context.Context, bindings []kafka.Binding) error {
 			}
 			entry := w.ours[binding]
 			if entry.Phase == record.Held {
-				corrected[binding] = slices.SortedFunc(maps.Keys(w.declared.wanted[binding]), compareRefs)
+				corrected[binding] = slices.SortedFunc(slices.Values(w.declared.wanters[binding]), compareRefs)
 				continue
 			}
 			held = append(held, record.Change{Key: key(binding), Entry: &record.Entry{Phase: record.Held}})
@@ -289,7 +288,7 @@ func (w *Writer) remove(ctx context.Context, bindings []kafka.Binding) error {
 
 // touch marks the resources that want a binding. The lock is held.
 func (w *Writer) touch(binding kafka.Binding) {
-	for owner := range w.declared.wanted[binding] {
+	for _, owner := range w.declared.wanters[binding] {
 		w.touched[owner] = struct{}{}
 	}
 }

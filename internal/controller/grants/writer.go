@@ -2,7 +2,6 @@ package grants
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -150,9 +149,8 @@ func (w *Writer) Close() {
 // longer among it.
 func (w *Writer) Declare(owner record.Ref, wants Wants, cause Cause) {
 	w.mu.Lock()
-	before, known := w.declared.Of(owner)
-	same := known && maps.Equal(before, wants)
-	if !known && len(wants) == 0 && w.declared.Complete() {
+	same := w.declared.Has(owner, wants)
+	if !w.declared.Knows(owner) && len(wants) == 0 && w.declared.Complete() {
 		w.declared.Declare(owner, wants, cause)
 		same = true
 	}
@@ -207,7 +205,7 @@ func (w *Writer) Await(ctx context.Context, owner record.Ref) State {
 	for {
 		state, ended := w.state(owner), w.ended
 		if state.Phase != Unknown && state.Phase != Pending || state.Why != nil || ctx.Err() != nil {
-			if _, declared := w.declared.Of(owner); declared {
+			if w.declared.Knows(owner) {
 				w.told[owner] = state
 			}
 			if w.awaited[owner]--; w.awaited[owner] == 0 {
@@ -232,16 +230,17 @@ func (w *Writer) State(owner record.Ref) State {
 }
 
 func (w *Writer) state(owner record.Ref) State {
-	wants, declared := w.declared.Of(owner)
+	wants := w.declared.owners[owner]
 	switch {
-	case !declared || w.have == nil && w.disabled.IsZero():
+	case !w.declared.Knows(owner) || w.have == nil && w.disabled.IsZero():
 		return State{Phase: Unknown, Why: w.trouble}
 	case !w.disabled.IsZero() && time.Since(w.disabled) >= w.options.Resync:
 		return State{Phase: Disabled}
 	}
 	state := State{Phase: Enforced}
-	for binding, want := range wants {
-		if want != Grant {
+	for _, one := range wants {
+		binding := one.binding
+		if one.want != Grant {
 			continue
 		}
 		if why := w.refused[binding]; why != nil {
@@ -261,11 +260,11 @@ func (w *Writer) state(owner record.Ref) State {
 
 // denied is Denied where a binding that denies defeats one of these, and else
 // Enforced. The lock is held.
-func (w *Writer) denied(wants Wants) State {
+func (w *Writer) denied(wants wishes) State {
 	found := State{Phase: Enforced}
 	for denial := range w.denials {
-		for binding, want := range wants {
-			if want == Grant && defeats(denial, binding) && (found.Phase == Enforced || denial.String() < found.Binding.String()) {
+		for _, one := range wants {
+			if one.want == Grant && defeats(denial, one.binding) && (found.Phase == Enforced || denial.String() < found.Binding.String()) {
 				found = State{Phase: Denied, Binding: denial}
 			}
 		}

@@ -29,10 +29,9 @@ func (r *Reconciler) retryGroups(ctx context.Context, cluster *v1alpha1.KafkaClu
 		return nil, err
 	}
 	var groups []config.RetryGroup
-	for key, entry := range opened.Entries() {
-		if key.Kind != record.Group || entry.Lane == nil || entry.Lane.Drain == record.Drained {
-			continue
-		}
+	for key, entry := range opened.Entries(func(_ record.Key, entry record.Entry) bool {
+		return entry.Lane != nil && entry.Lane.Drain != record.Drained
+	}) {
 		if entry.Lane.Draining() {
 			groups = append(groups, estate.ToldToDrain(key, entry))
 			continue

@@ -66,15 +66,15 @@ func (b *Book) Put(claim Claim) []record.Ref {
 	changed := affected{}
 	after := map[record.Key]contender{}
 	for _, n := range claim.names() {
-		after[fold(n.key)] = contender{claim, n.key, b.rule(claim, n)}
+		after[fold(n.key)] = contender{claim.Ref, claim.Created, n.key, b.rule(claim, n)}
 	}
 	for _, n := range b.claims[claim.Ref].names() {
 		if at := fold(n.key); after[at].key == (record.Key{}) {
-			b.edit(at, changed, func(s *slot) { delete(s.claims, claim.Ref) })
+			b.edit(at, changed, func(s *slot) { s.drop(claim.Ref) })
 		}
 	}
 	for at, c := range after {
-		b.edit(at, changed, func(s *slot) { s.claims[claim.Ref] = c })
+		b.edit(at, changed, func(s *slot) { s.put(c) })
 	}
 	b.unuse(claim.Ref)
 	b.claims[claim.Ref] = claim
@@ -94,7 +94,7 @@ func (b *Book) Drop(ref record.Ref) []record.Ref {
 	defer b.mu.Unlock()
 	changed := affected{}
 	for _, n := range b.claims[ref].names() {
-		b.edit(fold(n.key), changed, func(s *slot) { delete(s.claims, ref) })
+		b.edit(fold(n.key), changed, func(s *slot) { s.drop(ref) })
 	}
 	b.unuse(ref)
 	delete(b.claims, ref)
@@ -109,14 +109,14 @@ func (b *Book) Hold(key record.Key, now *record.Entry) []record.Ref {
 	changed := affected{}
 	if before, known := b.lines[key]; known {
 		for _, held := range heldBy(key, before) {
-			b.edit(fold(held), changed, func(s *slot) { delete(s.held, entry{held, key}) })
+			b.edit(fold(held), changed, func(s *slot) { s.release(key) })
 		}
 		delete(b.lines, key)
 	}
 	if now != nil && key.Kind != record.Binding && now.Holder != (record.Ref{}) {
 		b.lines[key] = *now
 		for _, held := range heldBy(key, *now) {
-			b.edit(fold(held), changed, func(s *slot) { s.held[entry{held, key}] = now.Holder })
+			b.edit(fold(held), changed, func(s *slot) { s.held = append(s.held, entry{held, key, now.Holder}) })
 		}
 	}
 	return changed.but(record.Ref{})
@@ -145,7 +145,7 @@ func (a affected) but(self record.Ref) []record.Ref {
 func (b *Book) edit(at record.Key, changed affected, change func(*slot)) {
 	s := b.slots[at]
 	if s == nil {
-		s = &slot{claims: map[record.Ref]contender{}, held: map[entry]record.Ref{}}
+		s = &slot{}
 		b.slots[at] = s
 	}
 	before := s.holders()
@@ -155,8 +155,8 @@ func (b *Book) edit(at record.Key, changed affected, change func(*slot)) {
 		delete(b.slots, at)
 	}
 	// Even where the holder stays: the record may now have the name for it.
-	for ref := range s.claims {
-		changed[ref] = struct{}{}
+	for _, c := range s.claims {
+		changed[c.ref] = struct{}{}
 	}
 	if slices.Equal(before, after) {
 		return

@@ -54,8 +54,8 @@ func lane(group record.Key, of *record.Lane) []name {
 }
 
 // older orders by age, then by name.
-func older(a, b Claim) int {
-	return cmp.Or(a.Created.Compare(b.Created), compareRefs(a.Ref, b.Ref))
+func older(a, b contender) int {
+	return cmp.Or(a.created.Compare(b.created), compareRefs(a.ref, b.ref))
 }
 
 func compareRefs(a, b record.Ref) int {

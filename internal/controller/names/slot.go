@@ -2,26 +2,49 @@ package names
 
 import (
 	"slices"
+	"time"
 
 	"github.com/weir-dev/weir/internal/controller/record"
 )
 
 // slot is everything that is known of one name, and of those that Kafka's
-// metrics take for it.
+// metrics take for it: one claim and one entry mostly, so that a list is smaller
+// than a map and as fast.
 type slot struct {
-	claims map[record.Ref]contender
-	held   map[entry]record.Ref
+	claims []contender // one a resource
+	held   []entry
 }
 
+// contender is a claim on a name.
 type contender struct {
-	claim Claim
-	key   record.Key
-	rule  string // why it may not have the name; empty where it may
+	ref     record.Ref
+	created time.Time
+	key     record.Key
+	rule    string // why it may not have the name; empty where it may
 }
 
 // entry is a name in the record; source is its line there, since a group's
 // stands for its lane as well.
-type entry struct{ key, source record.Key }
+type entry struct {
+	key, source record.Key
+	holder      record.Ref
+}
+
+// put makes a contender the resource's.
+func (s *slot) put(c contender) {
+	s.drop(c.ref)
+	s.claims = append(s.claims, c)
+}
+
+// drop takes the claim of a resource out.
+func (s *slot) drop(ref record.Ref) {
+	s.claims = slices.DeleteFunc(s.claims, func(c contender) bool { return c.ref == ref })
+}
+
+// release takes out what a line of the record says of the name.
+func (s *slot) release(source record.Key) {
+	s.held = slices.DeleteFunc(s.held, func(e entry) bool { return e.source == source })
+}
 
 // holding is a name and who has it.
 type holding struct {
@@ -31,12 +54,7 @@ type holding struct {
 
 // keeps reports whether the record has this name for that resource.
 func (s *slot) keeps(ref record.Ref, key record.Key) bool {
-	for e, holder := range s.held {
-		if e.key == key && holder == ref {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.held, func(e entry) bool { return e.key == key && e.holder == ref })
 }
 
 // holders returns who has the name, each under its own spelling: the resources
@@ -45,9 +63,9 @@ func (s *slot) keeps(ref record.Ref, key record.Key) bool {
 // else whoever let it go.
 func (s *slot) holders() []holding {
 	var kept, left []holding
-	for e, ref := range s.held {
-		h := holding{e.key, ref}
-		if c, claimed := s.claims[ref]; claimed && c.key == e.key {
+	for _, e := range s.held {
+		h := holding{e.key, e.holder}
+		if slices.ContainsFunc(s.claims, func(c contender) bool { return c.ref == e.holder && c.key == e.key }) {
 			kept = append(kept, h)
 		} else {
 			left = append(left, h)
@@ -57,16 +75,17 @@ func (s *slot) holders() []holding {
 		return sorted(kept)
 	}
 	var first *contender
-	for _, c := range s.claims {
+	for i := range s.claims {
+		c := &s.claims[i]
 		mayHave := c.rule == "" && !slices.ContainsFunc(left, func(h holding) bool {
-			return h.ref.Namespace != c.claim.Ref.Namespace
+			return h.ref.Namespace != c.ref.Namespace
 		})
-		if mayHave && (first == nil || older(c.claim, first.claim) < 0) {
-			first = &c
+		if mayHave && (first == nil || older(*c, *first) < 0) {
+			first = c
 		}
 	}
 	if first != nil {
-		return []holding{{first.key, first.claim.Ref}}
+		return []holding{{first.key, first.ref}}
 	}
 	return sorted(left)
 }

@@ -10,10 +10,11 @@ import (
 	"github.com/weir-dev/weir/api/v1alpha1"
 )
 
-// Residents calls fn with every resource on a cluster.
+// Residents calls fn with every resource on a cluster. They are the cache's own:
+// fn changes nothing in them.
 func (c *Clusters) Residents(ctx context.Context, cluster string, fn func(Resident)) error {
 	for _, list := range []client.ObjectList{&v1alpha1.TopicList{}, &v1alpha1.OutboxRelayList{}, &v1alpha1.ConsumerGroupList{}} {
-		if err := c.reader.List(ctx, list); err != nil {
+		if err := c.reader.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 			return err
 		}
 		err := meta.EachListItem(list, func(item runtime.Object) error {

@@ -41,15 +41,16 @@ type Options struct {
 }
 
 // Book is a Record in ConfigMaps of the operator's namespace: one small log that
-// every store writes, and whose resource version is the fence, and the parts of
-// a base into which the log is folded when it has grown. Load must return before
-// anything is stored. Close ends it.
+// every store writes, and whose resource version is the fence, and the parts of a
+// base: the log becomes another layer of it when it has grown, and now and then
+// all layers become one. Load must return before anything is stored. Close ends it.
 type Book struct {
 	options Options
 
 	storing sync.Mutex // held by whoever reads or writes the ConfigMaps
 	log     *corev1.ConfigMap
 	parts   []part
+	layers  int   // of the base: no more than parts
 	fenced  error // why nothing is stored any more
 
 	mu      sync.Mutex

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -491,21 +492,71 @@ func TestAnyCrash(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		left := 0
-		var all corev1.ConfigMapList
-		if err := s.client.List(t.Context(), &all, client.InNamespace(s.namespace)); err != nil {
+		named, here := s.parts(rt)
+		if diff := cmp.Diff(named, here); diff != "" {
+			rt.Fatalf("the parts that are there are not those that the log names (-named +there):\n%s", diff)
+		}
+		if err := s.client.DeleteAllOf(t.Context(), &corev1.ConfigMap{}, client.InNamespace(s.namespace)); err != nil {
 			rt.Fatal(err)
 		}
-		for i := range all.Items {
-			if all.Items[i].BinaryData != nil || all.Items[i].Data["cluster"] != "" {
-				left++
-				if err := s.client.Delete(t.Context(), &all.Items[i]); err != nil {
-					rt.Fatal(err)
-				}
-			}
-		}
-		if left > 2 {
-			rt.Fatalf("%d ConfigMaps are left, want the log and one part at most", left)
-		}
 	})
+}
+
+// parts are the names of a record's parts, those that its log names and those that
+// are there, sorted. It is the only record.
+func (s shelf) parts(t interface{ Fatal(...any) }) (named, here []string) {
+	var all corev1.ConfigMapList
+	if err := s.client.List(context.Background(), &all, client.InNamespace(s.namespace)); err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range all.Items {
+		if one.BinaryData != nil {
+			here = append(here, one.Name)
+		}
+		for line := range strings.Lines(one.Data["base"]) {
+			name, _, _ := strings.Cut(line, " ")
+			named = append(named, name)
+		}
+	}
+	slices.Sort(named)
+	slices.Sort(here)
+	return named, here
+}
+
+// What is recorded is written a layer at a time, and anew once there are many.
+func TestLayers(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	book := record.Open(s.options("layers"))
+	if _, err := book.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	stored := map[record.Key]record.Entry{}
+	layers := map[int]bool{}
+	for i := range 80 {
+		change := topic(fmt.Sprint("topic-", i%50))
+		change.Entry.ID = strings.Repeat("x", 100_000)
+		stored[change.Key] = *change.Entry
+		changes := []record.Change{change}
+		if gone := topic(fmt.Sprint("topic-", (i+25)%50)).Key; i%3 == 0 {
+			changes = append(changes, record.Change{Key: gone})
+			delete(stored, gone)
+		}
+		if err := book.Store(t.Context(), changes); err != nil {
+			t.Fatal(err)
+		}
+		named, here := s.parts(t)
+		if diff := cmp.Diff(named, here); diff != "" {
+			t.Fatalf("the parts that are there are not those that the log names (-named +there):\n%s", diff)
+		}
+		layers[len(named)] = true
+	}
+	book.Close()
+	if !layers[32] || layers[34] {
+		t.Errorf("so many layers there were: %v, want 32 before the base is written anew", slices.Sorted(maps.Keys(layers)))
+	}
+	state, err := record.Open(s.options("layers")).Load(t.Context())
+	if diff := cmp.Diff(stored, state.Entries); err != nil || diff != "" {
+		t.Errorf("loaded: %v (-want +got):\n%s", err, diff)
+	}
 }

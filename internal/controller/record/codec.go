@@ -3,6 +3,7 @@ package record
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -168,6 +169,6 @@ func all(entries map[Key]Entry) ([]byte, error) {
 
 func sorted(entries map[Key]Entry) []Key {
 	return slices.SortedFunc(maps.Keys(entries), func(a, b Key) int {
-		return strings.Compare(string(a.Kind)+"\x00"+a.Name, string(b.Kind)+"\x00"+b.Name)
+		return cmp.Or(strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Name, b.Name))
 	})
 }

@@ -131,7 +131,11 @@ func TestSizeOfABase(t *testing.T) {
 			put(Binding, fmt.Sprintf("User:retry * READ Topic Literal team-%d.group-%d.wait-%d", i%200, i, n), Entry{Phase: Held})
 		}
 	}
-	parts, err := compressed(entries)
+	text, err := all(entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts, err := compressed(text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func (b *Book) freshLog() *corev1.ConfigMap {
 
 // keep makes what was read or written the book's.
 func (b *Book) keep(log *corev1.ConfigMap, parts []part, entries map[Key]Entry) {
-	b.log, b.parts = log, parts
+	b.log, b.parts, b.layers = log, parts, len(parts)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.entries = entries

@@ -14,8 +14,11 @@ import (
 )
 
 const (
-	// logLimit is how long the log may grow before it is folded into a base.
+	// logLimit is how long the log may grow before it becomes a layer of the base.
 	logLimit = 128 << 10
+	// mostLayers is how many layers a base may have before it is written anew: all
+	// of it each time would cost the square of what is recorded.
+	mostLayers = 32
 	// partLimit is the most bytes of a base in one ConfigMap, which may hold a
 	// mebibyte with all that belongs to it.
 	partLimit = 900 << 10
@@ -78,13 +81,9 @@ func parseParts(text string) ([]part, error) {
 	return parts, nil
 }
 
-// compressed is the lines of all entries, compressed and cut into the contents
-// of parts. There is at least one.
-func compressed(entries map[Key]Entry) ([][]byte, error) {
-	text, err := all(entries)
-	if err != nil {
-		return nil, err
-	}
+// compressed is lines, compressed and cut into the contents of parts. There is at
+// least one.
+func compressed(text []byte) ([][]byte, error) {
 	var packed bytes.Buffer
 	zip := gzip.NewWriter(&packed)
 	if _, err := zip.Write(text); err != nil {
@@ -96,7 +95,9 @@ func compressed(entries map[Key]Entry) ([][]byte, error) {
 	return slices.Collect(slices.Chunk(packed.Bytes(), partLimit)), nil
 }
 
-// unpacked reads the entries of a base from its contents, put together again.
+// unpacked reads the entries of a base from its contents, put together again: what
+// was compressed by itself is a member of the gzip format, and any number of them
+// is read as one (RFC 1952, section 2.2).
 func unpacked(contents [][]byte) (map[Key]Entry, error) {
 	entries := map[Key]Entry{}
 	if len(contents) == 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -46,15 +47,21 @@ func (b *Book) tryWrite(ctx context.Context, changes []Change) error {
 			return err
 		}
 	}
-	if len(text) > logLimit {
+	switch {
+	case len(text) <= logLimit:
+		log := b.log.DeepCopy()
+		log.Data[logKey] = string(text)
+		if err := b.put(ctx, log); err != nil {
+			return err
+		}
+		b.log = log
+	case b.layers < mostLayers:
+		if err := b.layer(ctx, text); err != nil {
+			return err
+		}
+	default:
 		return b.fold(ctx, b.log, b.after(changes))
 	}
-	log := b.log.DeepCopy()
-	log.Data[logKey] = string(text)
-	if err := b.put(ctx, log); err != nil {
-		return err
-	}
-	b.log = log
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	apply(b.entries, changes)
@@ -110,31 +117,37 @@ func (b *Book) again(ctx context.Context, entries map[Key]Entry) error {
 	return b.fold(ctx, log, entries)
 }
 
-// fold writes all entries as new parts, then the log that names them, and then
-// deletes the old parts. A crash between any two leaves a record that can be
-// read, and parts that go when it is.
-func (b *Book) fold(ctx context.Context, log *corev1.ConfigMap, entries map[Key]Entry) error {
-	contents, err := compressed(entries)
+// layer writes the lines of a log that is full as another layer of the base, and
+// then the log that names it. A crash between the two leaves a part that goes when
+// the record is read.
+func (b *Book) layer(ctx context.Context, text []byte) error {
+	parts, err := b.create(ctx, b.log.Name, text)
 	if err != nil {
 		return err
 	}
-	var parts []part
-	for _, content := range contents {
-		p := newPart(log.Name, content)
-		parts = append(parts, p)
-		err := b.options.Client.Create(ctx, &corev1.ConfigMap{
-			ObjectMeta: metav1.ObjectMeta{Namespace: b.options.Namespace, Name: p.name},
-			Data:       map[string]string{clusterKey: b.options.ClusterID},
-			BinaryData: map[string][]byte{partKey: content},
-		})
-		if err != nil {
-			return err
-		}
+	parts = slices.Concat(b.parts, parts)
+	log, err := b.base(ctx, b.log, parts)
+	if err != nil {
+		return err
 	}
-	log = log.DeepCopy()
-	log.Data[baseKey], log.Data[logKey] = formatParts(parts), ""
-	if err := b.put(ctx, log); err != nil {
-		return err // an answer that was lost may have named the parts
+	b.log, b.parts, b.layers = log, parts, b.layers+1
+	return nil
+}
+
+// fold writes all entries as a base of one layer, then the log that names its
+// parts, and then deletes the old ones. A crash between any two leaves a record
+// that can be read, and parts that go when it is.
+func (b *Book) fold(ctx context.Context, log *corev1.ConfigMap, entries map[Key]Entry) error {
+	text, err := all(entries)
+	if err != nil {
+		return err
+	}
+	parts, err := b.create(ctx, log.Name, text)
+	if err != nil {
+		return err
+	}
+	if log, err = b.base(ctx, log, parts); err != nil {
+		return err
 	}
 	old := b.parts
 	b.keep(log, parts, entries)
@@ -143,6 +156,35 @@ func (b *Book) fold(ctx context.Context, log *corev1.ConfigMap, entries map[Key]
 		_ = b.options.Client.Delete(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: log.Namespace, Name: p.name}})
 	}
 	return nil
+}
+
+// create writes lines as new parts.
+func (b *Book) create(ctx context.Context, log string, text []byte) ([]part, error) {
+	contents, err := compressed(text)
+	if err != nil {
+		return nil, err
+	}
+	var parts []part
+	for _, content := range contents {
+		p := newPart(log, content)
+		parts = append(parts, p)
+		err := b.options.Client.Create(ctx, &corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Namespace: b.options.Namespace, Name: p.name},
+			Data:       map[string]string{clusterKey: b.options.ClusterID},
+			BinaryData: map[string][]byte{partKey: content},
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return parts, nil
+}
+
+// base writes a log without lines that names the parts of the base.
+func (b *Book) base(ctx context.Context, log *corev1.ConfigMap, parts []part) (*corev1.ConfigMap, error) {
+	log = log.DeepCopy()
+	log.Data[baseKey], log.Data[logKey] = formatParts(parts), ""
+	return log, b.put(ctx, log) // an answer that was lost may have named them
 }
 
 // Agree makes this Kubernetes cluster the record's keeper, where it was written
