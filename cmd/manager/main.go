@@ -91,9 +91,11 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	// Most of the heap is what is known of the resources, which stays: half as much
-	// for what comes and goes is enough, and costs little.
-	debug.SetGCPercent(50)
+	if os.Getenv("GOGC") == "" {
+		// Most of the heap is what is known of the resources, which stays: half as
+		// much for what comes and goes is enough, and costs little.
+		debug.SetGCPercent(50)
+	}
 	ctrl.SetLogger(logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, nil)))
 	config, err := ctrl.GetConfig()
 	if err != nil {
@@ -125,7 +127,7 @@ func run(ctx context.Context, args []string) error {
 			FilterProvider: filters.WithAuthenticationAndAuthorization,
 			TLSOpts:        []func(*tls.Config){func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }},
 		},
-		HealthProbeBindAddress: s.healthListen,
+		HealthProbeBindAddress:              s.healthListen,
 		LeaderElection:                      s.leaderElect,
 		LeaderElectionID:                    leaseName,
 		LeaderElectionNamespace:             s.Namespace,
