@@ -32,9 +32,13 @@ type crds struct {
 	looked map[string]*looked
 }
 
-// lookPause is how long a look waits for others that ask: a definition is large,
-// and where a namespace goes all its Topics ask at once.
-const lookPause = 20 * time.Millisecond
+// A look waits lookPause for others that ask, and is made lookEvery after the last
+// one at the earliest: a definition is large, and where a namespace goes all its
+// Topics ask at once.
+const (
+	lookPause = 20 * time.Millisecond
+	lookEvery = 100 * time.Millisecond
+)
 
 // looked is the last look at a CustomResourceDefinition.
 type looked struct {
@@ -58,7 +62,7 @@ func (c *crds) stand(ctx context.Context, kind string) (bool, error) {
 	if one.began.After(asked) {
 		return one.stands, nil
 	}
-	time.Sleep(lookPause) // whoever asks meanwhile shares this look
+	time.Sleep(max(lookPause, lookEvery-time.Since(one.began))) // whoever asks meanwhile shares this look
 	began := time.Now()
 	var found metav1.PartialObjectMetadata
 	found.SetGroupVersionKind(crdKind)

@@ -19,7 +19,7 @@ const (
 	// laterPause is how long what need not be stored at once waits for company.
 	laterPause = time.Second
 	// storePause is from one store to the next while there is more to store.
-	storePause = 20 * time.Millisecond
+	storePause = 50 * time.Millisecond
 )
 
 // Options say where a record is, and who writes it.

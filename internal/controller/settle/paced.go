@@ -13,7 +13,7 @@ const (
 	// eventRate is how many events are sent a second, once eventBurst were at once:
 	// in a storm they come after what they tell of, which costs the API server as
 	// much.
-	eventRate, eventBurst = 25, 50
+	eventRate, eventBurst = 10, 50
 	// mostEvents is how many wait at most. What is beyond is not told: status says
 	// the same.
 	mostEvents = 20_000
