@@ -86,7 +86,7 @@ func (r *Reconciler) reconcile(ctx context.Context, before, group *v1alpha1.Cons
 		return halt.SuspendedOr(group.Spec.Suspend, place.Refused(verdict, "spec.groupId"))
 	}
 	entry, known := place.Entry(key)
-	kept := known && entry.Holder == ref
+	kept := known && entry.Holder == ref || !known && place.Rebuilt(ref)
 	if group.Spec.Suspend {
 		r.keep(place, group, referred, kept)
 		return halt.Suspend()
@@ -97,7 +97,7 @@ func (r *Reconciler) reconcile(ctx context.Context, before, group *v1alpha1.Cons
 		return err
 	}
 	group.Status.Cluster, group.Status.GroupID = place.Resource.Name, key.Name
-	if !kept {
+	if !known || entry.Holder != ref {
 		if err := place.Note(key, &record.Entry{Phase: record.Held, Holder: ref}); err != nil {
 			return err
 		}
@@ -126,7 +126,11 @@ func nothing(record.Key) bool { return false }
 func (r *Reconciler) keep(place estate.Place, group *v1alpha1.ConsumerGroup, referred []estate.Referred, kept bool) {
 	var keeping grants.Wants
 	if kept {
-		keeping = wants(group, referred, laneOf(place, group))
+		of := laneOf(place, group)
+		if of == nil && group.Spec.DeadLetterPolicyRef != nil && place.Rebuilt(estate.RefOf(group)) {
+			of = laneOn(place, deadletter.MostAttempts-1) // whatever of it is there
+		}
+		keeping = wants(group, referred, of)
 		for binding := range keeping {
 			keeping[binding] = grants.Keep
 		}
@@ -201,7 +205,14 @@ func laneOf(place estate.Place, group *v1alpha1.ConsumerGroup) *lane {
 	if entry.Lane == nil || entry.Holder != estate.RefOf(group) {
 		return nil
 	}
-	found := &lane{waits: entry.Lane.Waits, left: group.Spec.DeadLetterPolicyRef == nil}
+	found := laneOn(place, entry.Lane.Waits)
+	found.left = group.Spec.DeadLetterPolicyRef == nil
+	return found
+}
+
+// laneOn is a lane of so many wait topics on a cluster.
+func laneOn(place estate.Place, waits int) *lane {
+	found := &lane{waits: waits}
 	if worker := place.Resource.Spec.RetryWorker; worker != nil {
 		found.worker = worker.Kafka.Principal
 	}

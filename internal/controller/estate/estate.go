@@ -35,11 +35,13 @@ type Estate struct {
 	rebuilt    map[record.Ref]struct{}
 	allowances allowances
 
-	mu       sync.Mutex
-	entries  map[record.Key]record.Entry // topics and groups, also what is only about to be stored
-	held     map[record.Ref]map[record.Key]struct{}
-	versions map[record.Ref]string // of resources, when they declared their wants
-	lanes    lanes
+	mu      sync.Mutex
+	entries map[record.Key]record.Entry // topics and groups, also what is only about to be stored
+	held    map[record.Ref]map[record.Key]struct{}
+	// recovered: the record is not marked as lost any more.
+	recovered bool
+	versions  map[record.Ref]string // of resources, when they declared their wants
+	lanes     lanes
 }
 
 // Entry is what the record has of a topic or a group.
@@ -284,8 +286,28 @@ func (e *Estate) Rebuilt(ref record.Ref) bool {
 	return was
 }
 
-// Lost says whether the record was lost when it was to be read.
+// Lost says whether the record was lost when it was to be read, or had not been
+// rebuilt since then.
 func (e *Estate) Lost() bool { return e.rebuilt != nil }
+
+// Recover ends the rebuilding of a record that was lost, once all resources that
+// were there have declared what they want: an operator that starts then takes what
+// is not recorded for somebody else's. Errors are halts.
+func (e *Estate) Recover(ctx context.Context) error {
+	e.mu.Lock()
+	recovered := e.recovered
+	e.mu.Unlock()
+	if !e.Lost() || recovered || e.writer.Report().Rebuilding {
+		return nil
+	}
+	if err := e.stored(e.book.Rebuilt(ctx)); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.recovered = true
+	return nil
+}
 
 // Free lets other namespaces have names whose resources are gone.
 func (e *Estate) Free(free []string) error {

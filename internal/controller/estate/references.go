@@ -10,6 +10,7 @@ import (
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/grants"
 	"github.com/weir-dev/weir/internal/controller/halt"
+	"github.com/weir-dev/weir/internal/controller/names"
 	"github.com/weir-dev/weir/internal/controller/record"
 )
 
@@ -128,7 +129,11 @@ func (e *Estates) resolve(ctx context.Context, place Place, ref Reference, names
 			ref.Field, key, other, place.Resource.Name)
 	}
 	if held == "" || held != TopicName(&topic) {
-		return Referred{Topic: &topic}, halt.Wait(v1alpha1.ReasonTopicNotReady, "%s: Topic %s does not exist in Kafka yet; see its conditions", ref.Field, key)
+		found := Referred{Topic: &topic}
+		if held == "" && place.Rebuilt(owner) && place.Verdict(owner, nil).Outcome == names.Mine {
+			found.Name, found.Want = TopicName(&topic), grants.Keep // it was there before the record was lost
+		}
+		return found, halt.Wait(v1alpha1.ReasonTopicNotReady, "%s: Topic %s does not exist in Kafka yet; see its conditions", ref.Field, key)
 	}
 	return Referred{&topic, held, grants.Grant}, nil
 }

@@ -81,7 +81,8 @@ type Held struct {
 //	Grant   yes             no             add
 //	Grant   leaving         whatever       store as held, add where it is not there
 //	Keep    leaving         whatever       store as held
-//	Keep    else            whatever       nothing
+//	Keep    else            whatever       nothing; where the record is rebuilt,
+//	                                       what is there is stored as held
 //	no      found           whatever       store that it is not ours, unless Take
 //	no      yes             whatever       store as leaving, remove when due
 //	no      no              whatever       nothing: a stranger's
@@ -97,6 +98,10 @@ func PlanGrants(q Question) Plan {
 		ours, recorded := q.Ours[binding]
 		_, there := q.Have[binding]
 		switch {
+		case want == Keep && !recorded:
+			if there && q.Rebuilt {
+				put(binding, record.Entry{Phase: record.Held})
+			}
 		case want == Keep:
 			if ours.Phase == record.Leaving {
 				put(binding, stay(ours))

@@ -101,6 +101,14 @@ func TestPlanGrants(t *testing.T) {
 		grants.Question{Want: granted, Have: there, Rebuilt: true},
 		grants.Plan{Before: []record.Change{change("a", held)}},
 	}, {
+		"and what is only kept, where it is there",
+		grants.Question{Want: kept, Have: there, Rebuilt: true},
+		grants.Plan{Before: []record.Change{change("a", held)}},
+	}, {
+		"what is only kept and not recorded is a stranger's",
+		grants.Question{Want: kept, Have: there},
+		grants.Plan{},
+	}, {
 		"and does not even leave before all are seen",
 		grants.Question{Ours: ours(leaving(time.Hour)), Have: there, Now: now, Incomplete: true},
 		grants.Plan{},

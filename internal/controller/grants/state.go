@@ -63,6 +63,9 @@ type Report struct {
 	// Waiting is how many expected resources have not declared anything yet:
 	// until they have, nothing absent leaves.
 	Waiting []record.Ref
+	// Rebuilding: the record was lost, and does not have yet what all expected
+	// resources have declared.
+	Rebuilding bool
 	// Trouble is why the last round could not do what is due; nil where it could.
 	Trouble error
 }

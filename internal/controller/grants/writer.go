@@ -276,7 +276,7 @@ func (w *Writer) denied(wants wishes) State {
 func (w *Writer) Report() Report {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	report := Report{Bindings: len(w.ours), Held: w.held, Waiting: w.declared.Waiting(), Trouble: w.trouble}
+	report := Report{Bindings: len(w.ours), Held: w.held, Waiting: w.declared.Waiting(), Rebuilding: w.rebuilding, Trouble: w.trouble}
 	for _, entry := range w.ours {
 		if entry.Phase == record.Leaving {
 			report.Leaving++

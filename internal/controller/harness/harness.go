@@ -93,10 +93,13 @@ func (h *Harness) start() {
 
 // Restart ends the operator, as a crash does between two passes or in the
 // middle of one that failed, and starts another one, which looks at the
-// KafkaClusters first.
-func (h *Harness) Restart() {
+// KafkaClusters first. Meanwhile is what happens while none runs.
+func (h *Harness) Restart(meanwhile ...func()) {
 	h.Helper()
 	h.stop()
+	for _, do := range meanwhile {
+		do()
+	}
 	h.start()
 	for _, cluster := range h.clusters {
 		_, _ = h.Pass(cluster) // its conditions say more

@@ -34,6 +34,9 @@ func (r *Reconciler) open(ctx context.Context, cluster *v1alpha1.KafkaCluster, i
 			return nil, err
 		}
 	}
+	if err := opened.Recover(ctx); err != nil {
+		return nil, err
+	}
 	if writer := opened.Elsewhere(); writer != "" && cluster.Annotations[v1alpha1.TakeRecordAnnotation] == writer {
 		if err := opened.Take(ctx); err != nil {
 			return nil, err

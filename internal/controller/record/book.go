@@ -51,6 +51,7 @@ type Book struct {
 	log     *corev1.ConfigMap
 	parts   []part
 	layers  int   // of the base: no more than parts
+	lost    bool  // it was lost, and is being rebuilt
 	fenced  error // why nothing is stored any more
 
 	mu      sync.Mutex

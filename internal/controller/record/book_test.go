@@ -131,6 +131,16 @@ func TestLostAndElsewhere(t *testing.T) {
 		t.Error("a record that was there is not lost")
 	}
 	put(t, book, topic("orders"))
+	if _, state := open(t, options); !state.Lost {
+		t.Error("a process that ended before the record was rebuilt leaves one that is not lost")
+	}
+	rebuilt, _ := open(t, options)
+	if err := rebuilt.Rebuilt(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, state := open(t, options); state.Lost {
+		t.Error("a record that was rebuilt is still lost")
+	}
 
 	there := s.options("kafka")
 	there.Writer = "there"

@@ -27,8 +27,9 @@ func (b *Book) Load(ctx context.Context) (State, error) {
 	log := &corev1.ConfigMap{}
 	err := b.options.Client.Get(ctx, client.ObjectKey{Namespace: b.options.Namespace, Name: logName(b.options.ClusterID)}, log)
 	if apierrors.IsNotFound(err) {
+		b.lost = b.options.Had
 		b.keep(b.freshLog(), nil, map[Key]Entry{})
-		return State{Entries: map[Key]Entry{}, Lost: b.options.Had}, nil
+		return State{Entries: map[Key]Entry{}, Lost: b.lost}, nil
 	}
 	if err != nil {
 		return State{}, fmt.Errorf("reading the record: %w", err)
@@ -45,8 +46,9 @@ func (b *Book) Load(ctx context.Context) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
+	b.lost = log.Data[lostKey] != ""
 	b.keep(log, parts, entries)
-	state := State{Entries: maps.Clone(entries)}
+	state := State{Entries: maps.Clone(entries), Lost: b.lost}
 	if writer := log.Data[writerKey]; writer != b.options.Writer {
 		state.Elsewhere = writer
 	}
@@ -63,12 +65,16 @@ func (b *Book) source(ctx context.Context) source {
 }
 
 func (b *Book) freshLog() *corev1.ConfigMap {
-	return &corev1.ConfigMap{
+	log := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: b.options.Namespace, Name: logName(b.options.ClusterID)},
 		Data: map[string]string{
 			clusterKey: b.options.ClusterID, writerKey: b.options.Writer, keeperKey: rand.Text(), baseKey: "", logKey: "",
 		},
 	}
+	if b.lost {
+		log.Data[lostKey] = "true"
+	}
+	return log
 }
 
 // keep makes what was read or written the book's.

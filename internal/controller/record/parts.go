@@ -29,6 +29,7 @@ const (
 	keeperKey  = "keeper"  // the process that has read it last: what an earlier one writes meets a conflict
 	baseKey    = "base"    // the parts, one a line: name and digest
 	logKey     = "log"     // the changes since the base, one a line
+	lostKey    = "lost"    // there while a record that was lost is being rebuilt
 	partKey    = "entries" // a part of the base: its lines, compressed and then cut
 
 	namePrefix = "weir-record-"

@@ -103,7 +103,8 @@ type Change struct {
 // State is a record as it was read.
 type State struct {
 	Entries map[Key]Entry
-	// Lost: there is no record, although there was one.
+	// Lost: there is no record, although there was one, or it is being rebuilt
+	// since then.
 	Lost bool
 	// Elsewhere is the ID of the Kubernetes cluster that wrote the record last
 	// (the UID of its kube-system namespace), where that is not this one.

@@ -187,6 +187,16 @@ func (b *Book) base(ctx context.Context, log *corev1.ConfigMap, parts []part) (*
 	return log, b.put(ctx, log) // an answer that was lost may have named them
 }
 
+// Rebuilt says that a record that was lost has all again that resources declare.
+func (b *Book) Rebuilt(ctx context.Context) error {
+	b.storing.Lock()
+	if b.lost = false; b.log != nil {
+		delete(b.log.Data, lostKey)
+	}
+	b.storing.Unlock()
+	return b.Store(ctx, nil)
+}
+
 // Agree makes this Kubernetes cluster the record's keeper, where it was written
 // by another one.
 func (b *Book) Agree(ctx context.Context) error {

@@ -63,7 +63,8 @@ func (r *Reconciler) reconcile(ctx context.Context, before, topic *v1alpha1.Topi
 		return halt.SuspendedOr(topic.Spec.Suspend, place.Refused(verdict, "spec.topicName"))
 	}
 	if topic.Spec.Suspend {
-		declare(place, topic, place.Holds(estate.RefOf(topic), record.Topic) == name)
+		held := place.Holds(estate.RefOf(topic), record.Topic)
+		declare(place, topic, held == name || held == "" && place.Rebuilt(estate.RefOf(topic)))
 		return halt.Suspend()
 	}
 	// Grants do not depend on the topic: one part that is refused does not
