@@ -7,6 +7,7 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +36,9 @@ type Harness struct {
 	Parts     controller.Parts
 	Live      client.Client // neither cached nor tapped
 	clusters  []*v1alpha1.KafkaCluster
+	// Deposed: another process holds the lease, so that the operator has to end
+	// when it meets what that one has written. Ended says that it was told to.
+	Deposed, Ended atomic.Bool
 }
 
 // New has a namespace for a team and one for the operator of its own,
@@ -80,8 +84,12 @@ func (h *Harness) start() {
 	h.Running = controller.New(h.Parts, controller.Options{
 		Namespace: h.Operator, Image: "weir:test", Resync: time.Minute,
 		LagInterval: 100 * time.Millisecond, StatusInterval: time.Nanosecond, PollInterval: time.Second,
-		Leads: func(context.Context) (bool, error) { return true, nil },
-		Fatal: func(err error) { h.Errorf("the operator was to end: %v", err) },
+		Leads: func(context.Context) (bool, error) { return !h.Deposed.Load(), nil },
+		Fatal: func(err error) {
+			if h.Ended.Store(true); !h.Deposed.Load() {
+				h.Errorf("the operator was to end: %v", err)
+			}
+		},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
