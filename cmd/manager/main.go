@@ -103,10 +103,6 @@ func run(ctx context.Context, args []string) error {
 	}
 	config.QPS = -1 // the API server's own fairness is the limit to trust
 
-	rules, err := controller.HasRules(config)
-	if err != nil {
-		return fmt.Errorf("asking the API server what it serves: %w", err)
-	}
 	lock, err := newLease(config, s.Namespace)
 	if err != nil {
 		return fmt.Errorf("preparing the leader's lease: %w", err)
@@ -120,7 +116,7 @@ func run(ctx context.Context, args []string) error {
 	s.Fatal = end
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: controller.NewScheme(),
-		Cache:  controller.CacheOptions(rules),
+		Cache:  controller.CacheOptions(),
 		Metrics: metricsserver.Options{
 			BindAddress:    s.metricsListen,
 			SecureServing:  true,

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -14,7 +13,6 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/discovery"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -71,30 +69,20 @@ func NewScheme() *runtime.Scheme {
 	return scheme
 }
 
-// CacheOptions keep the cache small: of the kinds that others use too, only
-// what Weir made, and no managed fields. A cache cannot be told of a kind that
-// the API server does not have: without rules, PrometheusRules that are installed
-// later are cached as they are until the manager starts again.
-func CacheOptions(rules bool) cache.Options {
-	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{child.ManagedByLabel: child.ManagedBy})}
-	kinds := map[client.Object]cache.ByObject{
-		&appsv1.Deployment{}: ours,
-		&corev1.ConfigMap{}:  ours,
-		&corev1.Pod{}:        ours,
+// CacheOptions keep the cache small: no managed fields, and only what Weir made,
+// but of Weir's own kinds and of namespaces. Those are named, and not the others,
+// since a cache cannot be told of a kind that the API server does not have yet:
+// PrometheusRules come with the Prometheus operator.
+func CacheOptions() cache.Options {
+	whole := cache.ByObject{Label: labels.Everything()}
+	return cache.Options{
+		DefaultTransform:     cache.TransformStripManagedFields(),
+		DefaultLabelSelector: labels.SelectorFromSet(labels.Set{child.ManagedByLabel: child.ManagedBy}),
+		ByObject: map[client.Object]cache.ByObject{
+			&v1alpha1.KafkaCluster{}: whole, &v1alpha1.Topic{}: whole, &v1alpha1.OutboxRelay{}: whole,
+			&v1alpha1.ConsumerGroup{}: whole, &v1alpha1.DeadLetterPolicy{}: whole, &corev1.Namespace{}: whole,
+		},
 	}
-	if rules {
-		kinds[&monitoringv1.PrometheusRule{}] = ours
-	}
-	return cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: kinds}
-}
-
-// HasRules says whether the API server has PrometheusRules.
-func HasRules(config *rest.Config) (bool, error) {
-	served, err := discovery.NewDiscoveryClientForConfig(config)
-	if err != nil {
-		return false, err
-	}
-	return consumergroup.HasRules(served.ServerResourcesForGroupVersion)
 }
 
 // Setup adds the operator to a manager.

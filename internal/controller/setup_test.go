@@ -82,7 +82,7 @@ func startOperator(t *testing.T) (*harness.Harness, *rights) {
 	as.Wrap(func(next http.RoundTripper) http.RoundTripper { return exercised{next, used} })
 	as.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:" + h.Operator + ":weir-manager"}
 	mgr, err := manager.New(as, manager.Options{
-		Scheme: controller.NewScheme(), Cache: controller.CacheOptions(true), Metrics: metricsserver.Options{BindAddress: "0"},
+		Scheme: controller.NewScheme(), Cache: controller.CacheOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)}, // one process, several runs of the test
 	})
 	h.Must(err)

@@ -38,7 +38,7 @@ type Harness struct {
 	clusters  []*v1alpha1.KafkaCluster
 	// Deposed: another process holds the lease, so that the operator has to end
 	// when it meets what that one has written. Ended says that it was told to.
-	Deposed, Ended atomic.Bool
+	Deposed, Ended *atomic.Bool
 }
 
 // New has a namespace for a team and one for the operator of its own,
@@ -54,7 +54,7 @@ func NewOn(t *testing.T, on *env.Kafka) *Harness {
 	control := kube.Shared(t)
 	h := &Harness{
 		T: t, Kafka: on, Namespace: control.Namespace(t), Operator: control.Namespace(t),
-		API: new(Tap), Events: new(Recorder),
+		API: new(Tap), Events: new(Recorder), Deposed: new(atomic.Bool), Ended: new(atomic.Bool),
 	}
 	shared := startManager(t, control)
 	// A client of this test's own, so that its writes can be counted and broken.

@@ -43,7 +43,7 @@ func startManager(t *testing.T, control *kube.Cluster) manager.Manager {
 			return nil, err
 		}
 		mgr, err := manager.New(control.Config, manager.Options{
-			Scheme: controller.NewScheme(), Cache: controller.CacheOptions(true), Metrics: metricsserver.Options{BindAddress: "0"},
+			Scheme: controller.NewScheme(), Cache: controller.CacheOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
 		})
 		if err != nil {
 			return nil, err
