@@ -33,14 +33,23 @@ type ends[T client.Object] struct {
 	left map[types.NamespacedName]bool
 }
 
+// newEnds has objects reconciled by inner, whose kind is that of its pointers.
+func newEnds[T any, P interface {
+	*T
+	client.Object
+}](c client.Client, inner reconcile.ObjectReconciler[P], gone func(context.Context, types.NamespacedName, bool) error, forget func(client.Object),
+) *ends[P] {
+	return &ends[P]{
+		client: c, inner: inner, empty: func() P { return new(T) }, gone: gone, forget: forget,
+		known: map[types.NamespacedName]types.UID{}, left: map[types.NamespacedName]bool{},
+	}
+}
+
 // deletions notes how objects end. It passes everything.
 func (e *ends[T]) deletions() predicate.Predicate {
 	return predicate.Funcs{DeleteFunc: func(end event.DeleteEvent) bool {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		if e.left == nil {
-			e.left = map[types.NamespacedName]bool{}
-		}
 		e.left[client.ObjectKeyFromObject(end.Object)] = !end.DeleteStateUnknown
 		return true
 	}}

@@ -28,22 +28,18 @@ func TestNothingIsKeptOfWhatIsGone(t *testing.T) {
 	t.Parallel()
 	c := fake.NewClientBuilder().WithScheme(NewScheme()).Build()
 	kept := memory{}
-	e := &ends[*v1alpha1.Topic]{
-		client: c, inner: kept, known: map[types.NamespacedName]types.UID{},
-		empty: func() *v1alpha1.Topic { return &v1alpha1.Topic{} },
-		forget: func(obj client.Object) {
-			if _, had := kept[obj.GetUID()]; !had {
-				t.Errorf("%s is forgotten and was not known", obj.GetUID())
-			}
-			delete(kept, obj.GetUID())
-		},
-		gone: func(_ context.Context, name types.NamespacedName, seen bool) error {
-			if !seen {
-				t.Errorf("%s was seen", name)
-			}
-			return nil
-		},
+	gone := func(_ context.Context, name types.NamespacedName, seen bool) error {
+		if !seen {
+			t.Errorf("%s was seen", name)
+		}
+		return nil
 	}
+	e := newEnds(c, kept, gone, func(obj client.Object) {
+		if _, had := kept[obj.GetUID()]; !had {
+			t.Errorf("%s is forgotten and was not known", obj.GetUID())
+		}
+		delete(kept, obj.GetUID())
+	})
 	pass := func(name string) {
 		t.Helper()
 		request := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: "shop", Name: name}}

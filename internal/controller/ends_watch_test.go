@@ -6,7 +6,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -19,15 +18,11 @@ import (
 func TestWhoSawItGo(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	e := &ends[*v1alpha1.Topic]{
-		client: fake.NewClientBuilder().WithScheme(NewScheme()).Build(),
-		known:  map[types.NamespacedName]types.UID{}, empty: func() *v1alpha1.Topic { return &v1alpha1.Topic{} },
-		forget: func(client.Object) {},
-		gone: func(_ context.Context, name types.NamespacedName, saw bool) error {
-			seen[name.Name] = saw
-			return nil
-		},
+	gone := func(_ context.Context, name types.NamespacedName, saw bool) error {
+		seen[name.Name] = saw
+		return nil
 	}
+	e := newEnds(fake.NewClientBuilder().WithScheme(NewScheme()).Build(), memory{}, gone, nothing)
 	for name, how := range map[string]struct{ passed, shown, missed, want bool }{
 		"never-heard-of":       {want: false},
 		"shown-before-a-pass":  {shown: true, want: true},

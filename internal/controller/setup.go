@@ -191,27 +191,18 @@ func New(p Parts, options Options) *Operator {
 	return &Operator{
 		Clusters: clusters, Estates: estates, Collectors: lags, RuleKind: kind, alarms: alarms,
 		Sweeper: &Sweeper{client: c, clusters: clusters, estates: estates, resync: options.Resync, wake: alarms.wake},
-		Cluster: &ends[*v1alpha1.KafkaCluster]{
-			client: c, inner: cluster, known: map[types.NamespacedName]types.UID{}, empty: func() *v1alpha1.KafkaCluster { return &v1alpha1.KafkaCluster{} },
-			gone: func(ctx context.Context, name types.NamespacedName, _ bool) error { return estates.End(ctx, name.Name) },
-			forget: func(obj client.Object) {
+		Cluster: newEnds(c, cluster,
+			func(ctx context.Context, name types.NamespacedName, _ bool) error { return estates.End(ctx, name.Name) },
+			func(obj client.Object) {
 				cluster.Forget(obj)
 				lags.End(obj.GetName())
-			},
-		},
-		Topic: &ends[*v1alpha1.Topic]{
-			client: c, inner: &topic.Reconciler{Client: c, Settler: settler, Estates: estates, Finalizer: finalize},
-			known: map[types.NamespacedName]types.UID{}, empty: func() *v1alpha1.Topic { return &v1alpha1.Topic{} },
-			gone: gone(estate.KindTopic), forget: func(client.Object) {},
-		},
-		Relay: &ends[*v1alpha1.OutboxRelay]{
-			client: c, inner: relay, known: map[types.NamespacedName]types.UID{}, empty: func() *v1alpha1.OutboxRelay { return &v1alpha1.OutboxRelay{} },
-			gone: gone(estate.KindRelay), forget: relay.Forget,
-		},
-		Group: &ends[*v1alpha1.ConsumerGroup]{
-			client: c, inner: group, known: map[types.NamespacedName]types.UID{}, empty: func() *v1alpha1.ConsumerGroup { return &v1alpha1.ConsumerGroup{} },
-			gone: gone(estate.KindGroup), forget: group.Forget,
-		},
+			}),
+		Topic:  newEnds(c, &topic.Reconciler{Client: c, Settler: settler, Estates: estates, Finalizer: finalize}, gone(estate.KindTopic), nothing),
+		Relay:  newEnds(c, relay, gone(estate.KindRelay), relay.Forget),
+		Group:  newEnds(c, group, gone(estate.KindGroup), group.Forget),
 		Policy: reconcile.AsReconciler(c, &deadletterpolicy.Reconciler{Client: c, Settler: settler}),
 	}
 }
+
+// nothing is kept in memory for a Topic.
+func nothing(client.Object) {}

@@ -2,11 +2,16 @@ package model
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -34,6 +39,9 @@ func (m *model) actions() (names []string, do map[string]func(*rapid.T)) {
 		"killed":           m.killAndRun,
 		"away":             m.away,
 		"by hand":          m.byHandInKafka,
+		"Kafka in trouble": m.trouble,
+		"touched":          m.touch,
+		"cluster":          m.suspendCluster,
 	}
 	names = append([]string{"quiet"}, slices.Sorted(maps.Keys(do))...)
 	do["quiet"] = m.quiet
@@ -284,6 +292,77 @@ func (m *model) wipe() {
 	}
 	for _, group := range now.groups {
 		m.accept(m.api.Status().Patch(context.Background(), &group, patch))
+	}
+}
+
+// trouble makes a Kafka cluster refuse requests, or cut the connections on which they
+// come, until all is to be quiet. Only kfake can be told to.
+func (m *model) trouble(rt *rapid.T) {
+	m.rt = rt
+	fake := m.kafka[m.draw(rt, clusters, "cluster")].Fake
+	fault := kfake.Fault{Count: rapid.IntRange(1, 20).Draw(rt, "times"), Keys: []kmsg.Key{
+		kmsg.CreateTopics, kmsg.DeleteTopics, kmsg.CreatePartitions, kmsg.IncrementalAlterConfigs, kmsg.CreateACLs, kmsg.DeleteACLs,
+		kmsg.DescribeConfigs, kmsg.DescribeACLs,
+	}}
+	kind := m.draw(rt, []string{"cut", "NOT_CONTROLLER", "REQUEST_TIMED_OUT", "THROTTLING_QUOTA_EXCEEDED", "CLUSTER_AUTHORIZATION_FAILED"}, "trouble")
+	if fake == nil {
+		return
+	}
+	if kind == "cut" {
+		left := &atomic.Int64{}
+		left.Store(int64(fault.Count))
+		for _, key := range fault.Keys {
+			fake.ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) {
+				fake.KeepControl()
+				if left.Add(-1) < 0 {
+					return nil, nil, false
+				}
+				return nil, errors.New("cut"), true
+			})
+		}
+		m.troubles = append(m.troubles, func() { left.Store(0) })
+		return
+	}
+	fault.Err = map[string]*kerr.Error{
+		"NOT_CONTROLLER": kerr.NotController, "REQUEST_TIMED_OUT": kerr.RequestTimedOut,
+		"THROTTLING_QUOTA_EXCEEDED": kerr.ThrottlingQuotaExceeded, "CLUSTER_AUTHORIZATION_FAILED": kerr.ClusterAuthorizationFailed,
+	}[kind]
+	m.troubles = append(m.troubles, fake.Fault(fault).Remove)
+}
+
+// touch writes all resources anew, so that whoever works on them meets conflicts.
+func (m *model) touch(rt *rapid.T) {
+	m.rt = rt
+	m.touched++
+	patch := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"metadata":{"annotations":{"touched":"%d"}}}`, m.touched))
+	now := m.specs()
+	for _, topic := range now.topics {
+		m.accept(m.api.Patch(context.Background(), &topic, patch))
+	}
+	for _, group := range now.groups {
+		m.accept(m.api.Patch(context.Background(), &group, patch))
+	}
+}
+
+// suspendCluster suspends a KafkaCluster until all is to be quiet.
+func (m *model) suspendCluster(rt *rapid.T) {
+	m.rt = rt
+	m.setSuspended(m.draw(rt, clusters, "cluster"), true)
+}
+
+func (m *model) setSuspended(cluster string, suspended bool) {
+	patch := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"suspend":%t}}`, suspended))
+	m.must(m.api.Patch(context.Background(), &v1alpha1.KafkaCluster{ObjectMeta: metav1.ObjectMeta{Name: cluster}}, patch))
+}
+
+// calm ends what keeps Kafka from following.
+func (m *model) calm() {
+	for _, end := range m.troubles {
+		end()
+	}
+	m.troubles = nil
+	for _, cluster := range clusters {
+		m.setSuspended(cluster, false)
 	}
 }
 

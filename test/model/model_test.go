@@ -90,6 +90,10 @@ type model struct {
 	// perhaps are the ones of which that cannot be told.
 	deleted, perhaps map[string]map[string]bool
 	was              specs
+	// troubles end what Kafka clusters have been told to do wrong, and touched counts
+	// how often everything was written anew.
+	troubles []func()
+	touched  int
 }
 
 func newModel(rt *rapid.T, binary string) *model {
@@ -170,6 +174,7 @@ func (m *model) note(rt *rapid.T) {
 // quiet waits until Kafka is as the oracle says.
 func (m *model) quiet(rt *rapid.T) {
 	m.rt = rt
+	m.calm()
 	if m.manager == nil {
 		m.run()
 	}
@@ -194,8 +199,15 @@ func (m *model) quiet(rt *rapid.T) {
 			delete(m.allowed[cluster], one)
 		}
 		m.since[cluster] = union(wanted.must, wanted.keep)
-		clear(m.deleted[cluster])
-		clear(m.perhaps[cluster])
+		// A deletion that a killed manager still owes comes later.
+		declared := now.madeTopics(cluster)
+		for name := range m.deleted[cluster] {
+			_, there := m.ids[cluster][name]
+			if _, again := declared[name]; again || !there {
+				delete(m.deleted[cluster], name)
+				delete(m.perhaps[cluster], name)
+			}
+		}
 	}
 	if !m.killed {
 		clear(m.set)
