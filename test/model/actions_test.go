@@ -42,6 +42,7 @@ func (m *model) actions() (names []string, do map[string]func(*rapid.T)) {
 		"Kafka in trouble": m.trouble,
 		"touched":          m.touch,
 		"cluster":          m.suspendCluster,
+		"rules":            m.rules,
 	}
 	names = append([]string{"quiet"}, slices.Sorted(maps.Keys(do))...)
 	do["quiet"] = m.quiet
@@ -348,6 +349,25 @@ func (m *model) touch(rt *rapid.T) {
 func (m *model) suspendCluster(rt *rapid.T) {
 	m.rt = rt
 	m.setSuspended(m.draw(rt, clusters, "cluster"), true)
+}
+
+// rules has a KafkaCluster say in rules what holds without any, or take them back:
+// everything is judged anew, and nothing changes.
+func (m *model) rules(rt *rapid.T) {
+	m.rt = rt
+	cluster := &v1alpha1.KafkaCluster{}
+	m.must(m.api.Get(context.Background(), client.ObjectKey{Name: m.draw(rt, clusters, "cluster")}, cluster))
+	before := cluster.DeepCopy()
+	if len(cluster.Spec.Naming.Rules) > 0 {
+		cluster.Spec.Naming.Rules = nil
+	} else {
+		own := []v1alpha1.NamePattern{"${namespace}.*"}
+		cluster.Spec.Naming.Rules = []v1alpha1.NamingRule{
+			{Topics: own}, {Groups: own}, {TransactionalIDs: own},
+			{Namespaces: &v1alpha1.NamespaceLabels{MatchLabels: map[string]v1alpha1.LabelValue{"nobody": "has-it"}}, Topics: []v1alpha1.NamePattern{"shop.*"}},
+		}
+	}
+	m.must(m.api.Patch(context.Background(), cluster, client.MergeFrom(before)))
 }
 
 func (m *model) setSuspended(cluster string, suspended bool) {
