@@ -51,7 +51,6 @@ func TestConsentOfASuspendedReader(t *testing.T) {
 	id := group.Status.GroupID
 	h.Delete(group)
 	h.WantsGone(group)
-	h.Restart()
 	h.WantsBindings(id)
 }
 
