@@ -16,9 +16,16 @@ const requestItems = 1000
 // answers none is told of soon. Kafka gets less time for what it does itself.
 const batchTimeout = 20 * time.Second
 
+const (
+	// gatherPause is how long a batch waits for company that follows upon another
+	// one, and stormPause how soon after it that is.
+	gatherPause = 100 * time.Millisecond
+	stormPause  = 5 * time.Millisecond
+)
+
 // coalescer makes one call of run out of the calls of do that arrive while the
-// previous call of run is under way: a single caller waits for nobody, and the
-// busier it is, the larger its batches are.
+// previous call of run is under way, and for gatherPause after it: a single caller
+// waits for nobody, and the busier it is, the larger its batches are.
 //
 // run gets the inputs in the order of their calls and returns one outcome for
 // each, in that order. It is not cancelled when a caller gives up, since it
@@ -31,6 +38,7 @@ type coalescer[In, Out any] struct {
 	running bool
 	closed  bool
 	batches sync.WaitGroup
+	ended   time.Time // when the last batch did; for work alone
 }
 
 // outcome is what became of one input.
@@ -79,11 +87,26 @@ func (c *coalescer[In, Out]) join(w waiter[In, Out]) bool {
 	return true
 }
 
-// work runs batches until nobody waits.
+// work runs batches until nobody waits. Where one follows upon the other, it waits
+// for company: each costs the brokers as much as what it names.
 func (c *coalescer[In, Out]) work() {
+	if time.Since(c.ended) < stormPause {
+		time.Sleep(gatherPause)
+	}
 	for callers := c.take(); len(callers) > 0; callers = c.take() {
 		c.batch(callers)
+		c.ended = time.Now()
+		if c.waits() {
+			time.Sleep(gatherPause)
+		}
 	}
+}
+
+// waits says whether somebody waits for the next batch.
+func (c *coalescer[In, Out]) waits() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.waiting) > 0
 }
 
 // take returns those who wait, and marks the work as ended where there are none.

@@ -70,12 +70,20 @@ func TestCallsDuringABatchAreTheNext(t *testing.T) {
 		calls.call("b", time.Minute, nil)
 		calls.call("c", time.Minute, nil)
 		calls.Wait()
-		if took := time.Since(begin); took != 2*time.Second {
+		if took := time.Since(begin); took != 2*time.Second+gatherPause {
 			t.Errorf("two batches of 1s took %v", took)
 		}
-		calls.call("d", time.Minute, nil) // after a pause
+		time.Sleep(stormPause)
+		begin = time.Now()
+		calls.call("d", time.Minute, nil)
 		calls.Wait()
-		if diff := cmp.Diff([][]string{{"a"}, {"b", "c"}, {"d"}}, calls.log.batches); diff != "" {
+		if took := time.Since(begin); took != time.Second {
+			t.Errorf("a call on its own took %v", took)
+		}
+		calls.call("e", time.Minute, nil) // right after a batch, it waits for company
+		calls.call("f", time.Minute, nil)
+		calls.Wait()
+		if diff := cmp.Diff([][]string{{"a"}, {"b", "c"}, {"d"}, {"e", "f"}}, calls.log.batches); diff != "" {
 			t.Errorf("batches (-want +got):\n%s", diff)
 		}
 	})
