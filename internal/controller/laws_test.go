@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
@@ -20,6 +22,7 @@ import (
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/harness"
+	"github.com/weir-dev/weir/internal/controller/kafkacluster"
 	"github.com/weir-dev/weir/internal/controller/settle"
 	"github.com/weir-dev/weir/internal/kafka"
 	"github.com/weir-dev/weir/test/env"
@@ -61,7 +64,7 @@ type life struct {
 	group      *v1alpha1.ConsumerGroup
 	admin      *kadm.Client
 
-	topics map[string]topic // that are to be there
+	topics map[string]kafka.Topic // that are to be there
 	must   map[kafka.Binding]bool
 	// may are bindings that nobody wants any more: whether they go depends on what
 	// becomes of the record.
@@ -74,18 +77,10 @@ type life struct {
 	foreignTopics []string
 }
 
-// topic is what is compared of a topic.
-type topic struct {
-	ID         string
-	Partitions int
-	Config     map[string]string
-}
-
 func newLife(t *testing.T) *life {
 	h := harness.NewOn(t, env.SharedFake(t))
 	l := &life{Harness: h, admin: kadm.NewClient(h.Kafka.Client(t, h.Kafka.Admin)), may: map[kafka.Binding]bool{}}
-	// They are there before anybody declares anything. The second is what the group
-	// will ask for.
+	// They are there before anybody declares anything.
 	l.foreignTopics = []string{h.Namespace + ".legacy", "legacy-" + h.Namespace}
 	for _, name := range l.foreignTopics {
 		h.MakeTopic(name, 2, map[string]string{"retention.ms": "12345"})
@@ -114,32 +109,20 @@ func newLife(t *testing.T) *life {
 	if len(l.topics) < 6 || len(l.must) < 8 {
 		t.Fatalf("too little is there to lose: %v, %v", l.topics, l.must)
 	}
-	l.older = l.record()
+	l.older = l.Record()
 	return l
 }
 
 func (l *life) residents() []settle.Object { return []settle.Object{l.gone, l.kept, l.group} }
 
 // haveTopics are the topics of this life.
-func (l *life) haveTopics() map[string]topic {
+func (l *life) haveTopics() map[string]kafka.Topic {
 	details, err := l.admin.ListTopics(l.Context())
 	l.Must(err)
 	details.FilterInternal()
-	all := map[string]topic{}
-	for name, detail := range details {
-		if strings.Contains(name, l.Namespace) {
-			all[name] = topic{ID: detail.ID.String(), Partitions: len(detail.Partitions), Config: map[string]string{}}
-		}
-	}
-	configs, err := l.admin.DescribeTopicConfigs(l.Context(), slices.Collect(maps.Keys(all))...)
+	mine := slices.DeleteFunc(details.Names(), func(name string) bool { return !strings.Contains(name, l.Namespace) })
+	all, err := l.Admin().ObserveTopics(l.Context(), mine)
 	l.Must(err)
-	for _, of := range configs {
-		for _, config := range of.Configs {
-			if config.Source.String() == "DYNAMIC_TOPIC_CONFIG" && config.Value != nil {
-				all[of.Name].Config[config.Key] = *config.Value
-			}
-		}
-	}
 	return all
 }
 
@@ -298,8 +281,9 @@ func (l *life) forge() {
 
 // forgeWorker puts a pod and files of a retry worker into the team's namespace.
 func (l *life) forgeWorker() {
-	labels := map[string]string{"app.kubernetes.io/managed-by": "weir", "app.kubernetes.io/instance": l.cluster.Name, "app.kubernetes.io/name": "weir-retry"}
-	meta := metav1.ObjectMeta{Namespace: l.Namespace, GenerateName: "weir-record-", Labels: labels}
+	var real appsv1.Deployment
+	l.Must(l.Live.Get(l.Context(), client.ObjectKey{Namespace: l.Operator, Name: kafkacluster.RetryWorkerName(l.cluster.Name)}, &real))
+	meta := metav1.ObjectMeta{Namespace: l.Namespace, GenerateName: "weir-record-", Labels: real.Spec.Template.Labels}
 	l.Must(l.Live.Create(l.Context(), &corev1.ConfigMap{ObjectMeta: meta, Data: map[string]string{"log": "forged"}}))
 	l.Must(l.Live.Create(l.Context(), &corev1.Pod{ObjectMeta: meta, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "worker", Image: "forged"}}}}))
 }
@@ -310,9 +294,10 @@ func (l *life) killBetween() {
 	l.wipe() // so that there is something to write
 	l.change()
 	for _, after := range []int64{0, 1, 2} {
-		left := after
+		var left atomic.Int64 // the lookups of one pass are made at once
+		left.Store(after)
 		restore := l.API.Breaking(func(*http.Request) error {
-			if left--; left < 0 {
+			if left.Add(-1) < 0 {
 				return errors.New("killed")
 			}
 			return nil
@@ -350,15 +335,8 @@ func (l *life) change() {
 	}
 }
 
-// record is what is recorded.
-func (l *life) record() []corev1.ConfigMap {
-	var all corev1.ConfigMapList
-	l.Must(l.Live.List(l.Context(), &all, client.InNamespace(l.Operator)))
-	return slices.DeleteFunc(all.Items, func(one corev1.ConfigMap) bool { return !strings.HasPrefix(one.Name, "weir-record-") })
-}
-
 func (l *life) lose() {
-	for _, one := range l.record() {
+	for _, one := range l.Record() {
 		l.Must(client.IgnoreNotFound(l.Live.Delete(l.Context(), &one)))
 	}
 }
@@ -408,7 +386,7 @@ func (l *life) elsewhere() {
 	writer := fmt.Sprintf("00000000-0000-0000-0000-%012d", l.writers)
 	found := false
 	l.Restart(func() {
-		for _, one := range l.record() {
+		for _, one := range l.Record() {
 			if one.Data["writer"] != "" {
 				found, one.Data["writer"] = true, writer
 				l.Must(l.Live.Update(l.Context(), &one))

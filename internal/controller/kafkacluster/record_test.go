@@ -10,26 +10,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/harness"
 	"github.com/weir-dev/weir/internal/kafka"
 )
-
-// logOf is the log of the one record in the operator's namespace.
-func logOf(h *harness.Harness) *corev1.ConfigMap {
-	h.Helper()
-	var all corev1.ConfigMapList
-	h.Must(h.Live.List(h.Context(), &all, client.InNamespace(h.Operator)))
-	for i := range all.Items {
-		if all.Items[i].Data["writer"] != "" {
-			return &all.Items[i]
-		}
-	}
-	h.Fatal("there is no record")
-	return nil
-}
 
 // annotate sets an annotation of a KafkaCluster and makes a pass over it.
 func annotate(h *harness.Harness, cluster *v1alpha1.KafkaCluster, key, value string) {
@@ -106,7 +91,7 @@ func TestRecordElsewhere(t *testing.T) {
 	topic := h.ReadyTopic("orders", harness.WithAccess, harness.DeleteData)
 	const writer = "3c5e6f0a-0000-4000-8000-000000000000"
 	h.Restart(func() {
-		log := logOf(h)
+		log := h.RecordLog()
 		log.Data["writer"] = writer
 		h.Must(h.Live.Update(t.Context(), log))
 	})
@@ -170,11 +155,11 @@ func TestRecordRebuilt(t *testing.T) {
 	stranger := kafka.Produce("User:stranger", topic.Status.TopicName)
 	h.Must(h.Admin().AddBindings(t.Context(), stranger))
 	checkout := kafka.Produce("User:checkout", topic.Status.TopicName)
-	h.Must(h.Live.Delete(t.Context(), logOf(h)))
+	h.Must(h.Live.Delete(t.Context(), h.RecordLog()))
 	h.ReadyTopic("payments", harness.WithAccess) // it is stored with the next grant
 	h.Restart()
 	h.Events.Take()
-	h.Restart(func() { h.Must(h.Live.Delete(t.Context(), logOf(h))) })
+	h.Restart(func() { h.Must(h.Live.Delete(t.Context(), h.RecordLog())) })
 	h.WantsEvents("KafkaCluster/" + cluster.Name + " RecordRebuilt Rebuild: the record of what Weir owns on this cluster is lost: what resources declare now counts as made by Weir, and what nobody declares is left alone")
 	h.PassUntilReady(topic)
 	h.WantsBindings(topic.Status.TopicName, append(stranger, checkout...)...)
@@ -191,7 +176,7 @@ func TestFencedOperatorEnds(t *testing.T) {
 	h.Cluster()
 	topic := h.ReadyTopic("orders", harness.DeleteData)
 	h.Deposed.Store(true)
-	log := logOf(h)
+	log := h.RecordLog()
 	log.Data["keeper"] = "the successor"
 	h.Must(h.Live.Update(t.Context(), log))
 	h.Delete(topic)

@@ -46,6 +46,15 @@ func (r *Reconciler) retryGroups(ctx context.Context, cluster *v1alpha1.KafkaClu
 			groups = append(groups, told)
 		}
 	}
+	for _, told := range previous {
+		keeps, err := r.outlivesTheRecord(ctx, opened, told)
+		if err != nil {
+			return nil, err
+		}
+		if keeps {
+			groups = append(groups, told)
+		}
+	}
 	slices.SortFunc(groups, func(a, b config.RetryGroup) int { return strings.Compare(a.Group, b.Group) })
 	return groups, nil
 }
@@ -81,6 +90,22 @@ func (r *Reconciler) told(ctx context.Context, opened *estate.Estate, key record
 	}
 	told := estate.Told(&group, &found, schedule, entry.Lane.Waits)
 	return &told, nil
+}
+
+// outlivesTheRecord says whether the worker goes on for a group of which the record
+// has no lane, since it was lost and the group has not declared it again.
+func (r *Reconciler) outlivesTheRecord(ctx context.Context, opened *estate.Estate, told config.RetryGroup) (bool, error) {
+	entry, _ := opened.Entry(record.Key{Kind: record.Group, Name: told.Group})
+	namespace, name, _ := strings.Cut(told.Name, "/")
+	ref := record.Ref{Kind: estate.KindGroup, Namespace: namespace, Name: name}
+	if entry.Lane != nil || told.Draining != "" || !opened.Rebuilt(ref) {
+		return false, nil
+	}
+	var group v1alpha1.ConsumerGroup
+	if err := r.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &group); err != nil {
+		return false, client.IgnoreNotFound(err)
+	}
+	return group.Spec.DeadLetterPolicyRef != nil && estate.GroupID(&group) == told.Group, nil
 }
 
 // previousGroups is what the worker has been told last, keyed by group ID.

@@ -55,6 +55,53 @@ func told(h *harness.Harness, cluster *v1alpha1.KafkaCluster) *retry {
 
 func millisecond(n int) config.Duration { return config.Duration(time.Duration(n) * time.Millisecond) }
 
+// The worker is as it was while a record that was lost is rebuilt, and goes on for
+// a group that is suspended then.
+func TestRetryWorkerOutlivesTheRecord(t *testing.T) {
+	t.Parallel()
+	h := harness.New(t)
+	cluster := h.Cluster(h.WithRetryWorker)
+	orders := h.ReadyTopic("orders")
+	h.Policy("standard")
+	billing, audit := h.ReadyGroup("billing", harness.WithPolicy), h.ReadyGroup("audit", harness.WithPolicy)
+	h.Settled(cluster)
+	before, runs := told(h, cluster), cluster.Status.RetryWorker
+	if len(before.Groups) != 2 {
+		t.Fatalf("the worker is told of %+v", before.Groups)
+	}
+	wantsAsBefore := func(when string) {
+		t.Helper()
+		h.Settled(cluster)
+		if diff := cmp.Diff(before, told(h, cluster)); diff != "" {
+			t.Errorf("%s, the worker is told (-want +got):\n%s", when, diff)
+		}
+		if cluster.Status.RetryWorker == nil || *cluster.Status.RetryWorker != *runs {
+			t.Errorf("%s, status.retryWorker is %+v", when, cluster.Status.RetryWorker)
+		}
+		wantsGroup(h, estate.RetryGroup(cluster.Status.ClusterID), 1)
+	}
+	h.Update(audit, func() { audit.Spec.Suspend = true })
+	h.Restart(func() { h.Must(h.Live.Delete(t.Context(), h.RecordLog())) })
+	wantsAsBefore("before any group has declared again")
+	h.Pass(audit)
+	h.PassUntilReady(orders)
+	h.PassUntilReady(billing)
+	wantsAsBefore("with a suspended group")
+	h.Update(audit, func() { audit.Spec.Suspend = false })
+	h.PassUntilReady(audit)
+	wantsAsBefore("after all")
+
+	h.Update(audit, func() { audit.Spec.Suspend = true })
+	h.Restart(func() { h.Must(h.Live.Delete(t.Context(), h.RecordLog())) })
+	h.Update(audit, func() { audit.Spec.DeadLetterPolicyRef = nil })
+	h.PassUntilReady(orders)
+	h.PassUntilReady(billing)
+	h.Settled(cluster)
+	if groups := told(h, cluster).Groups; len(groups) != 1 || groups[0].Group != billing.Status.GroupID {
+		t.Errorf("the worker is told of %+v, though one group has no policy", groups)
+	}
+}
+
 func TestRetryWorkerComesAndGoes(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t)
@@ -301,6 +348,7 @@ func TestRetryWorkerOfADeletedCluster(t *testing.T) {
 	h.ReadyGroup("billing", harness.WithPolicy)
 	h.Settled(cluster)
 	id, name := estate.RetryGroup(cluster.Status.ClusterID), kafkacluster.RetryWorkerName(cluster.Name)
+	wantsGroup(h, id, 1)
 	h.Delete(cluster)
 	h.WantsGone(cluster)
 	var deployment appsv1.Deployment

@@ -412,6 +412,31 @@ func TestGroupCommit(t *testing.T) {
 	}
 }
 
+// A part that was written before the first log goes, as any that no log names.
+func TestNothingIsLeftOfACrashBeforeTheFirstLog(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	options := s.options("first")
+	options.Client = (&mortal{left: 2}).client(s.client)
+	book := record.Open(options)
+	t.Cleanup(book.Close)
+	if _, err := book.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	large := topic("large")
+	large.Entry.ID = strings.Repeat("x", 200_000) // so that it folds
+	if err := book.Store(t.Context(), []record.Change{large}); !errors.Is(err, errCrash) {
+		t.Fatal(err)
+	}
+	if _, here := s.parts(t); len(here) != 1 {
+		t.Fatalf("the crash left %v", here)
+	}
+	_, state := open(t, s.options("first"))
+	if named, here := s.parts(t); len(here) > 0 || len(named) > 0 || len(state.Entries) > 0 {
+		t.Errorf("there is still %v, of %v", here, named)
+	}
+}
+
 var errCrash = errors.New("the process is gone")
 
 // mortal is a client that dies at its n-th write: before it is made, or after.

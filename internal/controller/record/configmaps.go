@@ -29,7 +29,7 @@ func (b *Book) Load(ctx context.Context) (State, error) {
 	if apierrors.IsNotFound(err) {
 		b.lost = b.options.Had
 		b.keep(b.freshLog(), nil, map[Key]Entry{})
-		return State{Entries: map[Key]Entry{}, Lost: b.lost}, nil
+		return State{Entries: map[Key]Entry{}, Lost: b.lost}, b.sweep(ctx)
 	}
 	if err != nil {
 		return State{}, fmt.Errorf("reading the record: %w", err)
