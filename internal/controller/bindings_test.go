@@ -33,7 +33,7 @@ func TestSharedBindings(t *testing.T) {
 	}
 	shared := kafka.ReadGroup("User:billing", group)
 	stranger := kafka.ReadGroup("User:billing", group+"-*")
-	h.Must(h.Admin().AddBindings(t.Context(), stranger))
+	h.Must(errors.Join(h.Admin().CreateBindings(t.Context(), stranger)...))
 	h.WantsBindings(group+"-", stranger...)
 	h.Running.Estates.Of(cluster.Name).Sweep() // or it is looked at within a minute
 
@@ -149,14 +149,14 @@ func TestSweep(t *testing.T) {
 	}
 	// Keys that nobody declares, and bindings of others, are not drift.
 	h.Must(admin.ApplyTopic(t.Context(), same.Status.TopicName, []kafka.Change{{Kind: kafka.SetConfig, Key: "max.message.bytes", Value: "2000"}}))
-	h.Must(admin.AddBindings(t.Context(), kafka.Consume("User:stranger", same.Status.TopicName)))
+	h.Must(errors.Join(admin.CreateBindings(t.Context(), kafka.Consume("User:stranger", same.Status.TopicName))...))
 	wantsDrift(h, cluster, "changed")
 	h.PassUntilReady(changed)
 	h.WantsEvents("Topic/changed DriftCorrected Apply: somebody else changed topic " + changed.Status.TopicName + "; put right: config retention.ms: 1000 -> 3600000")
 	h.WantsTopic(kafka.Topic{Partitions: changed.Status.Partitions, Config: map[string]string{"retention.ms": "3600000"}}, changed)
 
 	lost := append(kafka.Produce("User:checkout", stripped.Status.TopicName), kafka.ReadGroup("User:billing", group.Status.GroupID)...)
-	h.Must(admin.RemoveBindings(t.Context(), lost))
+	h.Must(errors.Join(admin.DeleteBindings(t.Context(), lost)...))
 	h.WantsBindings(stripped.Status.TopicName)
 	var events []string
 	h.Await(func() string {

@@ -86,7 +86,7 @@ func newLife(t *testing.T) *life {
 		h.MakeTopic(name, 2, map[string]string{"retention.ms": "12345"})
 	}
 	l.foreign = kafka.Consume("User:stranger", h.Namespace+".kept")[0]
-	h.Must(h.Admin().AddBindings(t.Context(), []kafka.Binding{l.foreign}))
+	h.Must(errors.Join(h.Admin().CreateBindings(t.Context(), []kafka.Binding{l.foreign})...))
 	l.cluster = h.Cluster(h.WithRetryWorker)
 	l.gone = h.ReadyTopic("gone", harness.DeleteData, harness.WithAccess, harness.OnePartition, func(topic *v1alpha1.Topic) {
 		topic.Spec.Config = v1alpha1.TopicConfig{"retention.ms": "3600000"}

@@ -74,20 +74,6 @@ func (c *Cluster) describeACLs(ctx context.Context, resource kmsg.ACLResourceTyp
 	return bindings, nil
 }
 
-// AddBindings creates bindings; those that exist already are success.
-// Concurrent calls share their requests, and each gets the errors of its own
-// bindings only. A broker shows them in Bindings a moment later.
-func (c *Cluster) AddBindings(ctx context.Context, bindings []Binding) error {
-	return together(c.CreateBindings(ctx, bindings))
-}
-
-// RemoveBindings deletes exactly these bindings; those that do not exist are
-// success. Concurrent calls share their requests, and each gets the errors of
-// its own bindings only.
-func (c *Cluster) RemoveBindings(ctx context.Context, bindings []Binding) error {
-	return together(c.DeleteBindings(ctx, bindings))
-}
-
 // perBinding calls send with at most requestItems bindings at a time, each
 // binding once. send returns one error or nil for each, or the error of all.
 func perBinding(callers [][]Binding, send func([]Binding) ([]error, error)) []outcome[[]error] {
@@ -181,14 +167,15 @@ func (c *Cluster) removeBindings(ctx context.Context, callers [][]Binding) []out
 	})
 }
 
-// CreateBindings is AddBindings with the outcome of each binding, in their
-// order: nil where it is there.
+// CreateBindings creates bindings, and returns the outcome of each, in their order:
+// nil where it is there. Concurrent calls share their requests. A broker shows them
+// in Bindings a moment later.
 func (c *Cluster) CreateBindings(ctx context.Context, bindings []Binding) []error {
 	return c.eachBinding(ctx, &c.adds, "add ACL binding ", bindings)
 }
 
-// DeleteBindings is RemoveBindings with the outcome of each binding, in their
-// order: nil where it is not there.
+// DeleteBindings deletes exactly these bindings, and returns the outcome of each,
+// in their order: nil where it is not there. Concurrent calls share their requests.
 func (c *Cluster) DeleteBindings(ctx context.Context, bindings []Binding) []error {
 	return c.eachBinding(ctx, &c.removes, "remove ACL binding ", bindings)
 }

@@ -1,6 +1,7 @@
 package kafka_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -46,26 +47,26 @@ func TestBindingsLifecycle(t *testing.T) {
 	}
 
 	for range 2 { // adding what exists is success
-		if err := cluster.AddBindings(ctx, grants); err != nil {
+		if err := errors.Join(cluster.CreateBindings(ctx, grants)...); err != nil {
 			t.Fatal(err)
 		}
 	}
 	shown(grants...)
 	for range 2 { // so is removing what does not
-		if err := cluster.RemoveBindings(ctx, grants[1:]); err != nil {
+		if err := errors.Join(cluster.DeleteBindings(ctx, grants[1:])...); err != nil {
 			t.Fatal(err)
 		}
 	}
 	shown(grants[0])
-	if err := cluster.RemoveBindings(ctx, grants); err != nil {
+	if err := errors.Join(cluster.DeleteBindings(ctx, grants)...); err != nil {
 		t.Fatal(err)
 	}
 	shown()
 
-	if err := cluster.AddBindings(ctx, nil); err != nil {
+	if err := errors.Join(cluster.CreateBindings(ctx, nil)...); err != nil {
 		t.Errorf("adding nothing: %v", err)
 	}
-	err := cluster.AddBindings(ctx, []kafka.Binding{{Principal: "billing"}})
+	err := errors.Join(cluster.CreateBindings(ctx, []kafka.Binding{{Principal: "billing"}})...)
 	wantError(t, err, kafka.Rejected, kafka.InvalidRequest, `principal "billing": want type:name, as in User:billing`)
 }
 

@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -84,7 +85,7 @@ func TestUnreachable(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
 	defer cancel()
-	err = cluster.AddBindings(ctx, kafka.Consume("User:a", "orders"))
+	err = errors.Join(cluster.CreateBindings(ctx, kafka.Consume("User:a", "orders"))...)
 	wantError(t, err, kafka.Transient, kafka.Unreachable, "no broker answers at "+address+" (no answer in time); Weir keeps trying")
 }
 

@@ -1,6 +1,7 @@
 package kafka_test
 
 import (
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -35,10 +36,10 @@ func TestDescribeNamesTheRightsThatAreMissing(t *testing.T) {
 	cluster := connectAs(t, config(shared, user))
 	grant := func(operation string) {
 		t.Helper()
-		if err := admin.AddBindings(t.Context(), []kafka.Binding{{
+		if err := errors.Join(admin.CreateBindings(t.Context(), []kafka.Binding{{
 			Principal: "User:" + user.Name, Host: "*", Operation: operation,
 			Resource: kafka.ResourceCluster, Pattern: kafka.PatternLiteral, Name: "kafka-cluster",
-		}}); err != nil {
+		}})...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -167,6 +168,6 @@ func TestAnotherClusterAtTheSameAddress(t *testing.T) {
 	wantError(t, err, kafka.Rejected, kafka.ClusterIDMismatch, want)
 	wantError(t, cluster.DeleteTopic(t.Context(), "orders", ""), kafka.Rejected, kafka.ClusterIDMismatch, want)
 	grants := kafka.Consume("User:billing", "orders")
-	wantError(t, cluster.AddBindings(t.Context(), grants), kafka.Rejected, kafka.ClusterIDMismatch, want)
-	wantError(t, cluster.RemoveBindings(t.Context(), grants), kafka.Rejected, kafka.ClusterIDMismatch, want)
+	wantError(t, errors.Join(cluster.CreateBindings(t.Context(), grants)...), kafka.Rejected, kafka.ClusterIDMismatch, want)
+	wantError(t, errors.Join(cluster.DeleteBindings(t.Context(), grants)...), kafka.Rejected, kafka.ClusterIDMismatch, want)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -105,7 +106,7 @@ var seamCalls = []struct {
 	{
 		name: "add ACL bindings", key: kmsg.CreateACLs,
 		call: func(ctx context.Context, c *kafka.Cluster, topic string) error {
-			return c.AddBindings(ctx, kafka.Consume("User:billing", topic))
+			return errors.Join(c.CreateBindings(ctx, kafka.Consume("User:billing", topic))...)
 		},
 		done: func(ctx context.Context, c *kafka.Cluster, topic string) bool {
 			have, err := c.Bindings(ctx)
@@ -116,7 +117,7 @@ var seamCalls = []struct {
 	{
 		name: "remove ACL bindings", key: kmsg.DeleteACLs,
 		call: func(ctx context.Context, c *kafka.Cluster, topic string) error {
-			return c.RemoveBindings(ctx, kafka.Consume("User:billing", topic))
+			return errors.Join(c.DeleteBindings(ctx, kafka.Consume("User:billing", topic))...)
 		},
 		done: func(ctx context.Context, c *kafka.Cluster, topic string) bool {
 			have, err := c.Bindings(ctx)
@@ -184,7 +185,7 @@ func faultCell(t *testing.T, row, column int) string {
 		}
 	}
 	if call.key == kmsg.DeleteACLs {
-		if err := admin.AddBindings(ctx, kafka.Consume("User:billing", topic)); err != nil {
+		if err := errors.Join(admin.CreateBindings(ctx, kafka.Consume("User:billing", topic))...); err != nil {
 			t.Error(err)
 		}
 	}

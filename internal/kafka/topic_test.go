@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -248,9 +249,9 @@ func TestRightsThatAreMissing(t *testing.T) {
 	wantError(t, err, kafka.Rejected, kafka.Unauthorized, "delete topic "+name+": "+who+" needs DELETE on Topic "+name)
 	_, err = stranger.Bindings(ctx)
 	wantError(t, err, kafka.Rejected, kafka.Unauthorized, "list ACL bindings: "+who+" needs DESCRIBE on the Cluster")
-	err = stranger.AddBindings(ctx, kafka.Consume("User:x", name))
+	err = errors.Join(stranger.CreateBindings(ctx, kafka.Consume("User:x", name))...)
 	wantError(t, err, kafka.Rejected, kafka.Unauthorized, "add ACL binding User:x * READ Topic Literal "+name+": "+who+" needs ALTER on the Cluster")
-	err = stranger.RemoveBindings(ctx, kafka.Consume("User:x", name))
+	err = errors.Join(stranger.DeleteBindings(ctx, kafka.Consume("User:x", name))...)
 	wantError(t, err, kafka.Rejected, kafka.Unauthorized, "remove ACL binding User:x * READ Topic Literal "+name+": "+who+" needs ALTER on the Cluster")
 }
 
@@ -329,7 +330,7 @@ func TestConcurrentCallsShareRequests(t *testing.T) {
 		return cluster.ApplyTopic(ctx, topic, []kafka.Change{{Kind: kafka.CreateTopic, Partitions: 1}})
 	})
 	everyone(func(ctx context.Context, topic string) error {
-		return cluster.AddBindings(ctx, kafka.Consume("User:reader", topic))
+		return errors.Join(cluster.CreateBindings(ctx, kafka.Consume("User:reader", topic))...)
 	})
 	awaitTopic(t, cluster, fmt.Sprintf("%s-%d", prefix, callers-1), func(topic kafka.Topic) bool { return topic.Exists })
 	metadata, configs, lists := requests.of(kmsg.Metadata), requests.of(kmsg.DescribeConfigs), requests.of(kmsg.DescribeACLs)
@@ -346,7 +347,7 @@ func TestConcurrentCallsShareRequests(t *testing.T) {
 		return err
 	})
 	everyone(func(ctx context.Context, topic string) error {
-		return cluster.RemoveBindings(ctx, kafka.Consume("User:reader", topic))
+		return errors.Join(cluster.DeleteBindings(ctx, kafka.Consume("User:reader", topic))...)
 	})
 	everyone(func(ctx context.Context, topic string) error { return cluster.DeleteTopic(ctx, topic, "") })
 

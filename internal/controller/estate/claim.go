@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/halt"
@@ -40,6 +42,23 @@ func (e *Estates) claimOf(ctx context.Context, on *Estate, cluster *v1alpha1.Kaf
 	return &claim, nil
 }
 
+// claimAtFirst enters the claim of a resource that was there before the estate
+// was open, so that age decides between them and not whose pass comes first.
+func (e *Estates) claimAtFirst(ctx context.Context, opened *Estate, cluster *v1alpha1.KafkaCluster, resident pool.Resident) error {
+	err := e.Clusters.Admits(ctx, cluster, resident.GetNamespace())
+	if _, refused := halt.As(err); refused || client.IgnoreNotFound(err) == nil && err != nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	claim, err := e.claimOf(ctx, opened, cluster, resident)
+	if err == nil && claim != nil {
+		opened.names.Put(*claim)
+	}
+	return client.IgnoreNotFound(err)
+}
+
 // allowances is what the naming of a KafkaCluster allows each namespace, as it was
 // asked last: all its claims share that. Safe for concurrent use.
 type allowances struct {
@@ -65,6 +84,14 @@ func (a *allowances) of(cluster *v1alpha1.KafkaCluster, namespace string, labell
 		a.byNamespace[namespace] = known
 	}
 	return known.allowed
+}
+
+// forget drops what is known of a namespace, of which something has gone: it may be
+// gone itself.
+func (a *allowances) forget(namespace string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.byNamespace, namespace)
 }
 
 // usesOf are the groups and transactional IDs that a Topic grants rights on.
@@ -104,6 +131,18 @@ func texts(patterns []v1alpha1.NamePattern) []string {
 		all = append(all, string(pattern))
 	}
 	return all
+}
+
+// Free lets other namespaces have names whose resources are gone.
+func (e *Estate) Free(free []string) error {
+	for key := range e.Entries(func(key record.Key, entry record.Entry) bool {
+		return slices.Contains(free, key.Name) && entry.Phase != record.Leaving && !e.names.Claimed(entry.Holder)
+	}) {
+		if err := e.Note(key, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Refused returns the halt that says why a resource may not have a name; nil

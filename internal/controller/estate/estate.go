@@ -207,6 +207,7 @@ func (e *Estate) Gone(ref record.Ref, cause grants.Cause) error {
 	if group := e.Holds(ref, record.Group); group != "" && cause == grants.Asked {
 		err = e.Drain(record.Key{Kind: record.Group, Name: group}, record.ToDeadLetters)
 	}
+	e.allowances.forget(ref.Namespace)
 	e.wakeAll(e.names.Drop(ref))
 	e.writer.Gone(ref, cause)
 	return err
@@ -276,48 +277,6 @@ func (e *Estate) Take(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.elsewhere = ""
-	return nil
-}
-
-// Rebuilt says whether what a resource declares was made by Weir though the
-// record does not have it, since that was lost.
-func (e *Estate) Rebuilt(ref record.Ref) bool {
-	_, was := e.rebuilt[ref]
-	return was
-}
-
-// Lost says whether the record was lost when it was to be read, or had not been
-// rebuilt since then.
-func (e *Estate) Lost() bool { return e.rebuilt != nil }
-
-// Recover ends the rebuilding of a record that was lost, once all resources that
-// were there have declared what they want: an operator that starts then takes what
-// is not recorded for somebody else's. Errors are halts.
-func (e *Estate) Recover(ctx context.Context) error {
-	e.mu.Lock()
-	recovered := e.recovered
-	e.mu.Unlock()
-	if !e.Lost() || recovered || e.writer.Report().Rebuilding {
-		return nil
-	}
-	if err := e.stored(e.book.Rebuilt(ctx)); err != nil {
-		return err
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.recovered = true
-	return nil
-}
-
-// Free lets other namespaces have names whose resources are gone.
-func (e *Estate) Free(free []string) error {
-	for key := range e.Entries(func(key record.Key, entry record.Entry) bool {
-		return slices.Contains(free, key.Name) && entry.Phase != record.Leaving && !e.names.Claimed(entry.Holder)
-	}) {
-		if err := e.Note(key, nil); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 

@@ -194,23 +194,6 @@ func (e *Estates) read(ctx context.Context, cluster *v1alpha1.KafkaCluster, id s
 	return opened, residents, nil
 }
 
-// claimAtFirst enters the claim of a resource that was there before the estate
-// was open, so that age decides between them and not whose pass comes first.
-func (e *Estates) claimAtFirst(ctx context.Context, opened *Estate, cluster *v1alpha1.KafkaCluster, resident pool.Resident) error {
-	err := e.Clusters.Admits(ctx, cluster, resident.GetNamespace())
-	if _, refused := halt.As(err); refused || client.IgnoreNotFound(err) == nil && err != nil {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	claim, err := e.claimOf(ctx, opened, cluster, resident)
-	if err == nil && claim != nil {
-		opened.names.Put(*claim)
-	}
-	return client.IgnoreNotFound(err)
-}
-
 // kubernetes identifies this Kubernetes cluster.
 func (e *Estates) kubernetes(ctx context.Context) (string, error) {
 	e.mu.Lock()

@@ -2,6 +2,7 @@ package grants_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ func TestWriterOnKafka(t *testing.T) {
 	t.Cleanup(cluster.Close)
 	topic, owner := env.Unique("shop.orders"), record.Ref{Kind: "Topic", Namespace: "shop", Name: "orders"}
 	stranger := kafka.Binding{Principal: "User:stranger", Host: "*", Operation: kafka.OperationRead, Resource: kafka.ResourceTopic, Pattern: kafka.PatternLiteral, Name: topic}
-	if err := cluster.AddBindings(t.Context(), []kafka.Binding{stranger}); err != nil {
+	if err := errors.Join(cluster.CreateBindings(t.Context(), []kafka.Binding{stranger})...); err != nil {
 		t.Fatal(err)
 	}
 	shows := func(what string, want map[kafka.Binding]bool) {

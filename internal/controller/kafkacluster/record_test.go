@@ -153,7 +153,7 @@ func TestRecordRebuilt(t *testing.T) {
 	cluster := h.Cluster()
 	topic := h.ReadyTopic("orders", harness.WithAccess)
 	stranger := kafka.Produce("User:stranger", topic.Status.TopicName)
-	h.Must(h.Admin().AddBindings(t.Context(), stranger))
+	h.Must(errors.Join(h.Admin().CreateBindings(t.Context(), stranger)...))
 	checkout := kafka.Produce("User:checkout", topic.Status.TopicName)
 	h.Must(h.Live.Delete(t.Context(), h.RecordLog()))
 	h.ReadyTopic("payments", harness.WithAccess) // it is stored with the next grant

@@ -189,20 +189,20 @@ func (b *Book) base(ctx context.Context, log *corev1.ConfigMap, parts []part) (*
 
 // Rebuilt says that a record that was lost has all again that resources declare.
 func (b *Book) Rebuilt(ctx context.Context) error {
-	b.storing.Lock()
-	if b.lost = false; b.log != nil {
-		delete(b.log.Data, lostKey)
-	}
-	b.storing.Unlock()
-	return b.Store(ctx, nil)
+	return b.restate(ctx, func(said map[string]string) { b.lost = false; delete(said, lostKey) })
 }
 
 // Agree makes this Kubernetes cluster the record's keeper, where it was written
 // by another one.
 func (b *Book) Agree(ctx context.Context) error {
+	return b.restate(ctx, func(said map[string]string) { said[writerKey] = b.options.Writer })
+}
+
+// restate changes what the log says of the record itself.
+func (b *Book) restate(ctx context.Context, change func(map[string]string)) error {
 	b.storing.Lock()
 	if b.log != nil {
-		b.log.Data[writerKey] = b.options.Writer
+		change(b.log.Data)
 	}
 	b.storing.Unlock()
 	return b.Store(ctx, nil)
