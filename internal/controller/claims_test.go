@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/estate"
 	"github.com/weir-dev/weir/internal/controller/harness"
 	"github.com/weir-dev/weir/internal/kafka"
 )
@@ -57,6 +58,28 @@ func TestGroupOwner(t *testing.T) {
 	h.WantsGone(first)
 	h.PassUntilReady(second)
 	h.WantsBindings(second.Status.GroupID, kafka.ReadGroup("User:b", second.Status.GroupID)...)
+}
+
+// The retry worker's own group is nobody else's, whatever the KafkaCluster allows: who
+// reads as that group may set its offsets.
+func TestRetryWorkersGroupIsReserved(t *testing.T) {
+	t.Parallel()
+	h := harness.NewOn(t, harness.StartFake(t))
+	cluster := h.Cluster(func(c *v1alpha1.KafkaCluster) { c.Spec.Naming.Policy = v1alpha1.NamingFree })
+	h.ReadyTopic("orders")
+	id := estate.RetryGroup(cluster.Status.ClusterID)
+	group := h.Group("thief", func(group *v1alpha1.ConsumerGroup) { group.Spec.GroupID = id })
+	h.Pass(group)
+	h.WantsStalled(group, v1alpha1.ReasonNameRefused, id+" is reserved")
+	for _, pattern := range []string{id, "weir-*"} {
+		topic := h.Topic("thief", harness.WithAccess, func(topic *v1alpha1.Topic) { topic.Spec.Access[0].Groups = []string{pattern} })
+		h.Pass(topic)
+		h.WantsStalled(topic, v1alpha1.ReasonNameRefused, id+" is reserved")
+		h.Delete(topic)
+		h.WantsGone(topic)
+	}
+	h.WantsBindings(id)
+	h.WantsBindings("weir-")
 }
 
 // A group's dead letter topics are not to be had as a Topic, and a Topic is not

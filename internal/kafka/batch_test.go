@@ -197,6 +197,28 @@ func TestPerTopicNamesEachTopicOnceARequest(t *testing.T) {
 	}
 }
 
+// No request makes more partitions than Kafka takes in one.
+func TestPerTopicBoundsThePartitionsOfARequest(t *testing.T) {
+	t.Parallel()
+	var all []topicChanges
+	for i, partitions := range []int32{9_000, 1_000, 1, 12_000, 5_000, 0} {
+		all = append(all, topicChanges{name: strconv.Itoa(i), changes: []Change{{Kind: CreateTopic, Partitions: partitions}}})
+	}
+	var requests [][]string
+	perTopic(all, func(items []topicChanges, answer answer[done]) error {
+		var names []string
+		for _, item := range items {
+			names = append(names, item.name)
+			answer(item.name, done{}, nil)
+		}
+		requests = append(requests, names)
+		return nil
+	})
+	if diff := cmp.Diff([][]string{{"0", "1"}, {"2", "4", "5"}, {"3"}}, requests); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+}
+
 func text(err error) string {
 	if err == nil {
 		return ""

@@ -2,6 +2,7 @@ package consumergroup_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -358,6 +359,50 @@ func TestGroupLagUnknown(t *testing.T) {
 	gate.Reopen(t)
 	h.PassUntil(group, v1alpha1.ConditionLagging, v1alpha1.ReasonWithinObjective)
 	h.WantsReady(group)
+}
+
+// The Prometheus operator is uninstalled, and nobody has looked since.
+func TestGroupAlertsOfAKindThatIsGone(t *testing.T) {
+	t.Parallel()
+	h := harness.New(t)
+	h.Cluster()
+	h.ReadyTopic("orders")
+	h.ReadyGroup("before", func(group *v1alpha1.ConsumerGroup) { group.Spec.Lag.MaxRecords = new(int64(5)) })
+	h.Running.RuleKind.Served = func(string) (*metav1.APIResourceList, error) { return &metav1.APIResourceList{}, nil }
+	// What the API server itself answers where it has no such kind.
+	defer h.API.Breaking(func(request *http.Request) error {
+		request.URL.Path = strings.ReplaceAll(request.URL.Path, "/prometheusrules/", "/gone/")
+		return nil
+	})()
+	h.ReadyGroup("billing", func(group *v1alpha1.ConsumerGroup) { group.Spec.Lag.MaxRecords = new(int64(5)) })
+	if h.Running.RuleKind.Present.Load() {
+		t.Error("the kind counts as there")
+	}
+}
+
+// A group that went without a pass, since somebody removed its finalizer or it had
+// none, is not measured any more.
+func TestGroupThatIsGoneIsForgotten(t *testing.T) {
+	t.Parallel()
+	h := harness.New(t)
+	cluster := h.Cluster()
+	h.ReadyTopic("orders")
+	group := h.ReadyGroup("billing")
+	key := client.ObjectKeyFromObject(group)
+	measured := func() bool {
+		_, known := h.Running.Collectors.Latest(cluster.Name, key)
+		return known
+	}
+	if !measured() {
+		t.Fatal("it is not measured")
+	}
+	h.Must(h.Live.Delete(t.Context(), group))
+	h.Sync(group)
+	_, err := h.Running.Group.Reconcile(t.Context(), harness.RequestOf(group))
+	h.Must(err)
+	if measured() {
+		t.Error("it is still measured")
+	}
 }
 
 func TestGroupAlerts(t *testing.T) {

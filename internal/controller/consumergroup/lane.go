@@ -214,7 +214,7 @@ func largestRecord(cluster *v1alpha1.KafkaCluster, sources []estate.Referred) in
 			}
 		}
 	}
-	return min(largest+laneHeaders, math.MaxInt32) // Kafka's own limit
+	return min(largest, math.MaxInt32-laneHeaders) + laneHeaders // Kafka's own limit is an int32
 }
 
 // longer says whether one retention.ms keeps records longer than another; −1 is

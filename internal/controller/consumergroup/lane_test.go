@@ -1,6 +1,26 @@
 package consumergroup
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/weir-dev/weir/api/v1alpha1"
+	"github.com/weir-dev/weir/internal/controller/estate"
+)
+
+// A lane takes what its sources take, with the headers that come on top; Kafka's
+// own limit is an int32.
+func TestLargestRecord(t *testing.T) {
+	t.Parallel()
+	for of, want := range map[string]int64{
+		"": brokerLimit + laneHeaders, "1000": brokerLimit + laneHeaders, "2000000": 2000000 + laneHeaders,
+		"2147483647": 2147483647, "9223372036854775807": 2147483647, "many": brokerLimit + laneHeaders,
+	} {
+		source := estate.Referred{Topic: &v1alpha1.Topic{Spec: v1alpha1.TopicSpec{Config: v1alpha1.TopicConfig{"max.message.bytes": of}}}}
+		if got := largestRecord(&v1alpha1.KafkaCluster{}, []estate.Referred{source}); got != want {
+			t.Errorf("of a source with max.message.bytes=%q: %d, want %d", of, got, want)
+		}
+	}
+}
 
 func TestLonger(t *testing.T) {
 	t.Parallel()

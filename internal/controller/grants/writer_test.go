@@ -273,6 +273,39 @@ func TestDeclaredAgain(t *testing.T) {
 	})
 }
 
+// What is declared again while it is being removed, or while another one is added
+// before that, is there in the end.
+func TestDeclaredAgainMeanwhile(t *testing.T) {
+	for meanwhile, removed := range map[string]bool{"a": true, "b": false} {
+		t.Run(meanwhile, func(t *testing.T) {
+			in(t, func(t *testing.T) {
+				world := newWorld()
+				w, _ := world.start(t)
+				defer w.Close()
+				w.Declare(owner("orders"), granting("a"), Asked)
+				synctest.Wait()
+				world.took()
+				world.fail = func(binding kafka.Binding) error {
+					if binding.Name == meanwhile {
+						world.fail = nil
+						w.Declare(owner("again"), granting("a"), Asked)
+					}
+					return nil
+				}
+				w.Declare(owner("orders"), granting("b"), Now) // adds b and removes a
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				if log := world.took(); !world.has("a", "b") || slices.Contains(log, "remove a") != removed {
+					t.Errorf("there is %v; log: %v", world.bindings, log)
+				}
+				if entry := world.entries[key(read("a"))]; entry.Phase != record.Held {
+					t.Errorf("the record has %+v", entry)
+				}
+			})
+		})
+	}
+}
+
 // After a start, what nobody has declared yet is not absent.
 func TestAbsenceIsNoWish(t *testing.T) {
 	in(t, func(t *testing.T) {
