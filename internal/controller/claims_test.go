@@ -72,7 +72,9 @@ func TestRetryWorkersGroupIsReserved(t *testing.T) {
 	h.Pass(group)
 	h.WantsStalled(group, v1alpha1.ReasonNameRefused, id+" is reserved")
 	for _, pattern := range []string{id, "weir-*"} {
-		topic := h.Topic("thief", harness.WithAccess, func(topic *v1alpha1.Topic) { topic.Spec.Access[0].Groups = []string{pattern} })
+		topic := h.Topic("thief", func(topic *v1alpha1.Topic) {
+			topic.Spec.Access = []v1alpha1.Access{{Principal: "User:thief", Allow: []v1alpha1.Right{v1alpha1.Consume}, Groups: []string{pattern}}}
+		})
 		h.Pass(topic)
 		h.WantsStalled(topic, v1alpha1.ReasonNameRefused, id+" is reserved")
 		h.Delete(topic)
