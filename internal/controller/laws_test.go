@@ -281,9 +281,9 @@ func (l *life) forge() {
 
 // forgeWorker puts a pod and files of a retry worker into the team's namespace.
 func (l *life) forgeWorker() {
-	var real appsv1.Deployment
-	l.Must(l.Live.Get(l.Context(), client.ObjectKey{Namespace: l.Operator, Name: kafkacluster.RetryWorkerName(l.cluster.Name)}, &real))
-	meta := metav1.ObjectMeta{Namespace: l.Namespace, GenerateName: "weir-record-", Labels: real.Spec.Template.Labels}
+	var worker appsv1.Deployment
+	l.Must(l.Live.Get(l.Context(), client.ObjectKey{Namespace: l.Operator, Name: kafkacluster.RetryWorkerName(l.cluster.Name)}, &worker))
+	meta := metav1.ObjectMeta{Namespace: l.Namespace, GenerateName: "weir-record-", Labels: worker.Spec.Template.Labels}
 	l.Must(l.Live.Create(l.Context(), &corev1.ConfigMap{ObjectMeta: meta, Data: map[string]string{"log": "forged"}}))
 	l.Must(l.Live.Create(l.Context(), &corev1.Pod{ObjectMeta: meta, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "worker", Image: "forged"}}}}))
 }

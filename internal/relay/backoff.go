@@ -19,10 +19,15 @@ type Backoff struct{ next time.Duration }
 // Reset makes the next pause the shortest; call it after a success.
 func (b *Backoff) Reset() { b.next = 0 }
 
+// Next is the next pause, each time longer.
+func (b *Backoff) Next() time.Duration {
+	b.next = min(max(2*b.next, backoffMin), backoffMax)
+	return b.next
+}
+
 // Wait pauses, each time longer, until ctx ends at the latest.
 func (b *Backoff) Wait(ctx context.Context) {
-	b.next = min(max(2*b.next, backoffMin), backoffMax)
-	timer := time.NewTimer(b.next)
+	timer := time.NewTimer(b.Next())
 	defer timer.Stop()
 	select {
 	case <-timer.C:

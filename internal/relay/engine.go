@@ -19,12 +19,19 @@ const (
 	stallAfter = 2 * time.Second
 	// DrainTimeout is how long a stopping engine waits for acknowledgements.
 	DrainTimeout = 5 * time.Second
+	// callOffTimeout is how long it waits for the outcomes of a flight that it has
+	// called off.
+	callOffTimeout = time.Second
 	// SettleTimeout bounds one Settle, also while stopping.
 	SettleTimeout = 10 * time.Second
+	// mostAside is how many items may wait for topics that are held until no more
+	// are read (law 5).
+	mostAside = 10_000
 )
 
-// Engine publishes what a source holds, one batch at a time. A sink may serve
-// many engines; a source serves one.
+// Engine publishes what a source holds, one flight at a time; while that is in the
+// air, the next one is read and the last one settled. A sink may serve many
+// engines; a source serves one, and another one after that.
 type Engine struct {
 	Source Source
 	Sink   Sink
@@ -34,11 +41,16 @@ type Engine struct {
 	Metrics *Metrics
 	Log     *slog.Logger
 
-	backoff Backoff
-	// oneByOne counts the records still to be produced alone, after a batch
-	// was refused as too large: the batch is innocent, one of its records may not be.
-	oneByOne int
-	news     News // the problem that was logged last
+	waiting []Item // read, and in no flight yet
+	air     *flight
+	holds   holds
+	// aside is how many items were read and wait for a topic that is held: they are
+	// read again when it is tried.
+	aside    int
+	kept     time.Time // when the session was last seen alive
+	stalled  *Problem  // why nothing of the flight is acknowledged
+	answered bool      // brokers did answer at the last look, and nothing was wrong
+	news     News      // the problem that was logged last
 }
 
 // Run publishes until ctx ends, and then returns nil after what was
@@ -46,206 +58,362 @@ type Engine struct {
 // session or the sink is broken; records may then still be in flight, and
 // closing the sink gives them up.
 func (e *Engine) Run(ctx context.Context) error {
+	e.holds = holds{}
+	defer e.abandon()
 	for ctx.Err() == nil {
-		items, err := e.Source.Next(ctx)
-		switch {
-		case err != nil && ctx.Err() != nil:
-			return nil
-		case err != nil:
-			return fmt.Errorf("reading the next batch: %w", err)
-		case len(items) == 0:
-			e.resume()
-			continue
-		}
-		problem, err := e.relay(ctx, items)
-		if err != nil {
+		if err := e.step(ctx); err != nil {
 			return err
 		}
-		if problem == nil {
-			e.resume()
+	}
+	return e.drain(context.WithoutCancel(ctx))
+}
+
+// step sends off what can fly, reads or settles meanwhile, and takes what has
+// landed.
+func (e *Engine) step(ctx context.Context) error {
+	if e.air == nil {
+		e.retry()
+		if err := e.launch(ctx); err != nil {
+			return err
+		}
+	}
+	move := e.read
+	if len(e.waiting) > 0 || e.aside >= mostAside || e.holds.closed() {
+		move = e.wait
+	}
+	if err := move(ctx); err != nil {
+		return err
+	}
+	if e.air == nil {
+		return nil
+	}
+	if e.air.landed.Err() != nil {
+		return e.land(ctx)
+	}
+	return e.look(ctx)
+}
+
+// retry has the items of topics that are to be tried again read anew, and with
+// them all others that wait.
+func (e *Engine) retry() {
+	if e.holds.release(time.Now()) {
+		e.rewind()
+	}
+}
+
+func (e *Engine) rewind() {
+	e.Source.Rewind()
+	e.waiting, e.aside = nil, 0
+}
+
+// launch sends off what was read, without the items of topics that are held.
+func (e *Engine) launch(ctx context.Context) error {
+	var items []Item
+	flown := map[string]int{}
+	for _, item := range e.waiting {
+		topic := topicOf(item)
+		room := e.holds.room(topic)
+		if e.holds.closed() || room >= 0 && flown[topic] >= room {
+			e.aside++
 			continue
 		}
-		if problem.Broken {
-			return problem
-		}
-		e.tell(problem)
-		e.backoff.Wait(ctx)
-	}
-	return nil
-}
-
-// resume notes that there is progress, or nothing to do.
-func (e *Engine) resume() {
-	e.Report(nil)
-	e.backoff.Reset()
-	if e.news.Over() {
-		e.Log.Info("records flow again")
-	}
-}
-
-// tell reports why records wait, and logs it unless that is known.
-func (e *Engine) tell(problem *Problem) {
-	e.Metrics.Failed(problem.Reason)
-	e.Report(problem)
-	if e.news.Is(problem.Error()) {
-		e.Log.Warn("records wait", "reason", problem.Reason, "message", problem.Message)
-	}
-}
-
-// relay publishes the items before the first poison, settles what was
-// acknowledged, and returns why the others wait.
-func (e *Engine) relay(ctx context.Context, items []Item) (*Problem, error) {
-	sound, poison := e.sound(items)
-	n, failed, err := e.publish(ctx, items[:sound])
-	if err != nil {
-		return nil, err
-	}
-	if n > 0 {
-		if err := e.settle(ctx, n); err != nil {
-			return nil, err
-		}
-	}
-	switch {
-	case n == len(items):
-		return nil, nil
-	case n == sound:
-		return e.block(ctx, n, poison), nil
-	case failed == nil:
-		return nil, nil // stopping, and not acknowledged in time
-	case !e.Sink.TooLarge(failed.err):
-		return e.Sink.Explain(failed.record, failed.err), nil
-	case e.oneByOne > 0:
-		return e.block(ctx, n, failed.err), nil
-	default:
-		e.oneByOne = sound - n
-		return nil, nil
-	}
-}
-
-// sound returns how many items, from the first, can be published, and why the
-// next one cannot.
-func (e *Engine) sound(items []Item) (n int, poison error) {
-	for i, item := range items {
 		poison := item.Poison
 		if poison == nil {
 			poison = e.Sink.Refuse(item.Record)
 		}
 		if poison != nil {
-			return i, poison
+			if err := e.block(ctx, item, poison); err != nil {
+				return err
+			}
+			e.aside++
+			continue
 		}
+		flown[topic]++
+		items = append(items, item)
 	}
-	return len(items), nil
-}
-
-// failure is why a flight ended early.
-type failure struct {
-	record *kgo.Record
-	err    error
-}
-
-// publish produces the items in order and returns how many of them, from the
-// first, were acknowledged, and what failed if that is not all. The error is
-// the source's: its session is lost.
-func (e *Engine) publish(ctx context.Context, items []Item) (n int, failed *failure, err error) {
-	for n < len(items) {
-		chunk := items[n:]
-		if e.oneByOne > 0 {
-			chunk = chunk[:1]
-		}
-		acknowledged, failed, err := e.fly(ctx, chunk)
-		n += acknowledged
-		if err != nil || acknowledged < len(chunk) {
-			return n, failed, err
-		}
-		e.oneByOne = max(0, e.oneByOne-acknowledged)
+	if len(e.waiting) > 0 {
+		e.holds.opened()
 	}
-	return n, nil, nil
-}
-
-// fly produces the items at once and waits for the verdicts.
-func (e *Engine) fly(ctx context.Context, items []Item) (acknowledged int, failed *failure, err error) {
-	// Not the caller's cancellation: stopping waits for what is in flight (law 4).
-	flying, callOff := context.WithCancel(context.WithoutCancel(ctx))
-	defer callOff()
-	f := newFlight(len(items), callOff)
-	start := time.Now()
+	e.waiting = nil
+	if len(items) == 0 {
+		return nil
+	}
+	records := make([]*kgo.Record, len(items))
 	for i, item := range items {
-		e.Sink.Produce(flying, item.Record, func(err error) { f.judge(i, err) })
+		records[i] = item.Record
 	}
-	err = e.await(ctx, f, items)
-	acknowledged = f.acknowledged()
-	e.Metrics.acknowledged(acknowledged, time.Since(start))
-	if i, cause := f.failure(); cause != nil {
-		failed = &failure{record: items[i].Record, err: cause}
-	}
-	return acknowledged, failed, err
+	// Not the caller's cancellation: stopping waits for what is in flight (law 4).
+	f, flying := newFlight(context.WithoutCancel(ctx), items)
+	e.air, e.kept, e.answered = f, f.start, false
+	e.Sink.Send(flying, records, f.judge)
+	return nil
 }
 
-// await returns when every record of the flight is judged, or when a stopping
-// engine has waited long enough. Meanwhile it keeps the source's session, and
-// tells when nothing moves.
-func (e *Engine) await(ctx context.Context, f *flight, items []Item) error {
-	tick := time.NewTicker(keepInterval)
-	defer tick.Stop()
-	stopping := ctx.Done()
-	var drained <-chan time.Time
-	answered := false
-	for {
-		select {
-		case <-f.done:
-			return nil
-		case <-stopping:
-			stopping = nil
-			drained = time.After(DrainTimeout)
-		case <-drained:
-			return nil
-		case <-tick.C:
-			if err := e.Source.Keep(context.WithoutCancel(ctx)); err != nil {
-				return fmt.Errorf("with records in flight: %w", err)
-			}
-			if n := f.acknowledged(); n < len(items) && f.idle() > stallAfter {
-				answered = e.reportStall(context.WithoutCancel(ctx), items[n].Record, answered)
-			}
+func topicOf(item Item) string {
+	if item.Record == nil {
+		return allTopics
+	}
+	return item.Record.Topic
+}
+
+// read asks the source for more, until what is in the air lands, or something
+// else is to be done.
+func (e *Engine) read(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if e.air != nil {
+		defer context.AfterFunc(e.air.landed, cancel)()
+	}
+	if pause, ends := e.pause(); ends {
+		defer time.AfterFunc(pause, cancel).Stop()
+	}
+	items, err := e.Source.Next(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("reading the next batch: %w", err)
+	case len(items) > 0:
+		e.waiting = items
+	case ctx.Err() == nil && e.air == nil:
+		if e.aside == 0 {
+			e.holds.forget() // nothing of what was tried again is there any more
 		}
+		e.assess()
 	}
+	return nil
 }
 
-// reportStall says why nothing is acknowledged, and whether the brokers answer
-// nevertheless. Records stay in flight: the producer goes on trying, in order.
-// Brokers that did not answer the last time may just be back, and are given
-// until the next look.
-func (e *Engine) reportStall(ctx context.Context, record *kgo.Record, answered bool) bool {
-	if problem := e.Sink.Diagnose(ctx, record); problem != nil {
-		e.tell(problem)
-		return false
+// wait settles what is owed, and waits until what is in the air lands, or
+// something else is to be done.
+func (e *Engine) wait(ctx context.Context) error {
+	if err := e.settle(ctx); err != nil {
+		return err
 	}
-	if answered {
-		e.tell(&Problem{Reason: "NotAcknowledged", Message: "the brokers answer, but do not acknowledge records; " +
-			"check that enough replicas of the topic are in sync (min.insync.replicas)"})
+	var landed <-chan struct{}
+	if e.air != nil {
+		landed = e.air.landed.Done()
 	}
-	return true
+	var over <-chan time.Time
+	if pause, ends := e.pause(); ends {
+		over = time.After(pause)
+	}
+	select {
+	case <-landed:
+	case <-over:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// pause is how long reading or waiting may take; ends is false where any time.
+func (e *Engine) pause() (pause time.Duration, ends bool) {
+	if e.air != nil {
+		return time.Until(e.kept.Add(keepInterval)), true
+	}
+	next := e.holds.next()
+	return time.Until(next), !next.IsZero()
 }
 
 // settle has a deadline of its own, so that what was acknowledged is settled
 // while stopping too (law 4).
-func (e *Engine) settle(ctx context.Context, n int) error {
+func (e *Engine) settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), SettleTimeout)
 	defer cancel()
-	start := time.Now()
-	if err := e.Source.Settle(ctx, n); err != nil {
-		return fmt.Errorf("settling %d acknowledged records: %w", n, err)
+	if err := e.Source.Settle(ctx); err != nil {
+		return fmt.Errorf("settling acknowledged records: %w", err)
 	}
-	e.Metrics.settledRecords(n, time.Since(start))
 	return nil
 }
 
-// block returns what a person should know about an item that can never be
-// published, unless it was only the sink that cannot.
-func (e *Engine) block(ctx context.Context, i int, cause error) *Problem {
+// look keeps the source's session while records are in flight, and tells when
+// nothing moves.
+func (e *Engine) look(ctx context.Context) error {
+	if time.Since(e.kept) < keepInterval {
+		return nil
+	}
+	e.kept = time.Now()
+	ctx = context.WithoutCancel(ctx)
+	if err := e.Source.Keep(ctx); err != nil {
+		return fmt.Errorf("with records in flight: %w", err)
+	}
+	switch item, idle := e.air.waitsFor(); {
+	case item.Record != nil && idle > stallAfter:
+		e.diagnose(ctx, item.Record)
+	case e.stalled != nil:
+		e.stalled = nil
+		e.assess()
+	}
+	return nil
+}
+
+// diagnose says why nothing is acknowledged. Records stay in flight: the producer
+// goes on trying, in order. Brokers that did not answer the last time may just be
+// back, and are given until the next look.
+func (e *Engine) diagnose(ctx context.Context, record *kgo.Record) {
+	e.stalled = e.Sink.Diagnose(ctx, record)
+	if e.stalled == nil && e.answered {
+		e.stalled = &Problem{Reason: "NotAcknowledged", Message: "the brokers answer, but do not acknowledge records; " +
+			"check that enough replicas of the topic are in sync (min.insync.replicas)"}
+	}
+	e.answered = e.stalled == nil || e.stalled.Reason == "NotAcknowledged"
+	if e.stalled != nil {
+		e.assess()
+	}
+}
+
+// land takes the outcomes of a flight.
+func (e *Engine) land(ctx context.Context) error {
+	f := e.acknowledge()
+	held := false
+	for topic, of := range byTopic(f) {
+		if len(of.failures) > 0 {
+			if err := e.fail(ctx, topic, of); err != nil {
+				return err
+			}
+			continue
+		}
+		held = e.holds.passed(topic, of.flown) || held
+	}
+	if held && e.aside > 0 {
+		e.rewind()
+	}
+	e.assess()
+	return nil
+}
+
+// acknowledge tells the source what of the flight was acknowledged, and ends it.
+func (e *Engine) acknowledge() *flight {
+	f := e.air
+	e.air, e.stalled = nil, nil
+	f.callOff()
+	numbers := f.acknowledged()
+	e.Source.Acknowledge(numbers)
+	e.Metrics.acknowledged(len(numbers), time.Since(f.start))
+	return f
+}
+
+// landed is what became of the records of one topic.
+type landed struct {
+	flown    int
+	failures []failure
+}
+
+func byTopic(f *flight) map[string]*landed {
+	all := map[string]*landed{}
+	of := func(item Item) *landed {
+		topic := topicOf(item)
+		if all[topic] == nil {
+			all[topic] = &landed{}
+		}
+		return all[topic]
+	}
+	for _, item := range f.items {
+		of(item).flown++
+	}
+	for _, one := range f.failures() {
+		to := of(one.item)
+		to.failures = append(to.failures, one)
+	}
+	return all
+}
+
+// fail holds a topic whose records were not all acknowledged.
+func (e *Engine) fail(ctx context.Context, topic string, of *landed) error {
+	e.aside += len(of.failures)
+	var problem *Problem
+	suspects := 0
+	for i, one := range of.failures {
+		verdict, why := e.Sink.Judge(one.item.Record, one.err)
+		switch {
+		case verdict == Broken:
+			return why
+		case verdict == Refused && of.flown == 1:
+			return e.block(ctx, one.item, errors.New(why.Message))
+		case verdict == Refused:
+			suspects = i + 1
+		case problem == nil:
+			problem = why
+		}
+	}
+	if suspects > 0 {
+		e.holds.search(topic, suspects)
+		return nil
+	}
+	e.hold(topic, problem)
+	return nil
+}
+
+func (e *Engine) hold(topic string, problem *Problem) {
+	e.Metrics.Failed(problem.Reason)
+	e.holds.put(topic, problem)
+	e.assess()
+}
+
+// block holds the topic of an item that can never be published, unless it was only
+// the sink that cannot: then the error says so.
+func (e *Engine) block(ctx context.Context, item Item, cause error) error {
 	if problem, ok := errors.AsType[*Problem](cause); ok && problem.Broken {
 		return problem
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), SettleTimeout)
 	defer cancel()
-	return e.Source.Block(ctx, i, cause)
+	problem := e.Source.Block(ctx, item.Number, cause)
+	if problem.Broken {
+		return problem
+	}
+	e.hold(topicOf(item), problem)
+	e.holds[topicOf(item)].suspects = 1 // it flies alone
+	return nil
+}
+
+// assess reports why records wait, or that there is progress, or nothing to do.
+func (e *Engine) assess() {
+	problem := e.stalled
+	if problem == nil {
+		problem = e.holds.problem()
+	}
+	if problem == nil {
+		problem = e.Source.Trouble()
+	}
+	e.Report(problem)
+	if problem == nil {
+		if len(e.holds) == 0 && e.news.Over() {
+			e.Log.Info("records flow again")
+		}
+		return
+	}
+	if e.news.Is(problem.Error()) {
+		e.Log.Warn("records wait", "reason", problem.Reason, "message", problem.Message)
+	}
+}
+
+// drain waits for what is in flight, and settles what was acknowledged (law 4).
+func (e *Engine) drain(ctx context.Context) error {
+	drained := time.After(DrainTimeout)
+	for e.air != nil {
+		select {
+		case <-e.air.landed.Done():
+			e.acknowledge()
+		case <-drained:
+			e.abandon()
+		case <-time.After(keepInterval):
+			if err := e.Source.Keep(ctx); err != nil {
+				return fmt.Errorf("with records in flight: %w", err)
+			}
+		}
+	}
+	return e.settle(ctx)
+}
+
+// abandon calls off what is in flight, so that the source knows what was
+// acknowledged and what is to be read again by whoever serves it next.
+func (e *Engine) abandon() {
+	if e.air != nil {
+		e.air.callOff()
+		select {
+		case <-e.air.landed.Done():
+		case <-time.After(callOffTimeout):
+		}
+		e.acknowledge()
+	}
+	e.rewind()
 }

@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"pgregory.net/rapid"
 )
 
 // memorySource is an outbox in memory: numbers in order, settled by removal.
@@ -22,34 +24,68 @@ type memorySource struct {
 	mu      sync.Mutex
 	rows    []int
 	poison  map[int]error
+	topic   func(row int) string // nil means orders for all
 	batch   int
-	read    []int
+	ledger  Ledger[int]
 	settled []int
 	blocked []int
+	reads   int
 
 	keepErr, settleErr error
+	trouble            *Problem
 }
 
 func (s *memorySource) Next(ctx context.Context) ([]Item, error) {
-	if len(s.rows) == 0 {
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+	if err := s.Settle(context.WithoutCancel(ctx)); err != nil {
+		return nil, err
 	}
+	if items := s.take(); len(items) > 0 {
+		return items, nil
+	}
+	select {
+	case <-time.After(100 * time.Millisecond):
+	case <-ctx.Done():
+		return nil, nil
+	}
+	return s.take(), nil
+}
+
+func (s *memorySource) take() (items []Item) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.read = slices.Clone(s.rows[:min(len(s.rows), s.batch)])
-	var items []Item
-	for _, n := range s.read {
-		if err := s.poison[n]; err != nil {
-			items = append(items, Item{Poison: err})
+	s.reads++
+	known := map[int]bool{}
+	for _, row := range s.ledger.All() {
+		known[row] = true
+	}
+	for _, row := range s.rows {
+		if known[row] || len(items) == s.batch {
 			continue
 		}
-		items = append(items, Item{Record: &kgo.Record{Topic: "orders", Value: []byte(strconv.Itoa(n))}})
+		item := Item{Number: s.ledger.HandOut(row), Poison: s.poison[row]}
+		if item.Poison == nil || s.topic != nil {
+			item.Record = &kgo.Record{Topic: "orders", Value: []byte(strconv.Itoa(row))}
+			if s.topic != nil {
+				item.Record.Topic = s.topic(row)
+			}
+		}
+		items = append(items, item)
 	}
-	return items, nil
+	return items
+}
+
+func (s *memorySource) Acknowledge(numbers []int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, number := range numbers {
+		s.ledger.Acknowledge(number)
+	}
+}
+
+func (s *memorySource) Rewind() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ledger.Rewind()
 }
 
 // correct cures a poison row.
@@ -59,16 +95,21 @@ func (s *memorySource) correct(row int) {
 	delete(s.poison, row)
 }
 
-func (s *memorySource) Settle(ctx context.Context, n int) error {
+func (s *memorySource) Settle(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := errors.Join(s.settleErr, ctx.Err()); err != nil {
 		return err
 	}
-	s.settled = append(s.settled, s.read[:n]...)
-	s.rows = slices.DeleteFunc(s.rows, func(r int) bool { return slices.Contains(s.read[:n], r) })
+	for number, row := range s.ledger.Owed() {
+		s.settled = append(s.settled, row)
+		s.rows = slices.DeleteFunc(s.rows, func(r int) bool { return r == row })
+		s.ledger.Settled(number)
+	}
 	return nil
 }
+
+func (s *memorySource) Trouble() *Problem { return s.trouble }
 
 func (s *memorySource) settledRows() []int {
 	s.mu.Lock()
@@ -84,10 +125,11 @@ func (s *memorySource) blockedRows() []int {
 
 func (s *memorySource) Keep(context.Context) error { return s.keepErr }
 
-func (s *memorySource) Block(_ context.Context, i int, cause error) *Problem {
+func (s *memorySource) Block(_ context.Context, number int64, cause error) *Problem {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.blocked = append(s.blocked, s.read[i])
+	row, _ := s.ledger.Get(number)
+	s.blocked = append(s.blocked, row)
 	return &Problem{Reason: "PoisonRow", Message: cause.Error(), Err: cause}
 }
 
@@ -96,16 +138,16 @@ var (
 	errNoTopic  = errors.New("no such topic")
 )
 
-// memorySink is a broker in memory. Each record is answered after delay, in
-// order, by what verdict says.
+// memorySink is a broker in memory. A flight is answered after delay, each topic in
+// order by what verdict says, until one fails.
 type memorySink struct {
 	delay   time.Duration
-	verdict func(value, alone string) error // alone is value if it was in flight by itself
+	verdict func(value string, alone bool) error // alone in its flight
 
-	mu       sync.Mutex
-	inFlight int
-	log      []string // acknowledged values
-	away     bool     // answers nothing until ctx ends
+	mu      sync.Mutex
+	log     []string // acknowledged values
+	flights []int    // how many records each had
+	away    bool     // answers nothing until ctx ends
 }
 
 func (s *memorySink) Refuse(r *kgo.Record) error {
@@ -115,34 +157,33 @@ func (s *memorySink) Refuse(r *kgo.Record) error {
 	return nil
 }
 
-func (s *memorySink) Produce(ctx context.Context, r *kgo.Record, done func(error)) {
+func (s *memorySink) Send(ctx context.Context, records []*kgo.Record, done func(int, error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.inFlight++
+	s.flights = append(s.flights, len(records))
 	go func() {
-		err := s.answer(ctx, string(r.Value))
-		s.mu.Lock()
-		s.inFlight--
-		s.mu.Unlock()
-		done(err)
+		select {
+		case <-time.After(s.delay):
+		case <-ctx.Done():
+		}
+		failed := map[string]error{}
+		for i, r := range records {
+			if failed[r.Topic] == nil {
+				failed[r.Topic] = s.answer(ctx, string(r.Value), len(records) == 1)
+			}
+			done(i, failed[r.Topic])
+		}
 	}()
 }
 
-func (s *memorySink) answer(ctx context.Context, value string) error {
-	n, _ := strconv.Atoi(value)
-	select {
-	case <-time.After(s.delay + time.Duration(n)*time.Microsecond):
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+func (s *memorySink) answer(ctx context.Context, value string, alone bool) error {
 	s.mu.Lock()
-	away, alone := s.away, ""
-	if s.inFlight == 1 {
-		alone = value
-	}
+	away := s.away
 	s.mu.Unlock()
 	if away {
 		<-ctx.Done()
+	}
+	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if s.verdict != nil {
@@ -162,10 +203,15 @@ func (s *memorySink) values() []string {
 	return slices.Clone(s.log)
 }
 
-func (s *memorySink) TooLarge(err error) bool { return errors.Is(err, errTooLarge) }
-
-func (s *memorySink) Explain(_ *kgo.Record, err error) *Problem {
-	return &Problem{Reason: "Refused", Message: err.Error(), Err: err, Broken: errors.Is(err, kgo.ErrClientClosed)}
+func (s *memorySink) Judge(_ *kgo.Record, err error) (Verdict, *Problem) {
+	problem := &Problem{Reason: "Refused", Message: err.Error(), Err: err}
+	switch {
+	case errors.Is(err, errTooLarge):
+		return Refused, problem
+	case errors.Is(err, kgo.ErrClientClosed):
+		return Broken, problem
+	}
+	return Again, problem
 }
 
 func (s *memorySink) Diagnose(context.Context, *kgo.Record) *Problem {
@@ -237,20 +283,20 @@ func TestSettlesOnlyWhatWasAcknowledged(t *testing.T) {
 	})
 }
 
-// Law 2: a record that nobody judged is not published.
+// Law 2: a record of which nobody said anything is not published.
 func TestZeroOutcomeMeansTryAgain(t *testing.T) {
 	t.Parallel()
-	f := newFlight(3, func() {})
+	f, _ := newFlight(t.Context(), []Item{{Number: 1}, {Number: 2}, {Number: 3}})
 	f.judge(0, nil)
 	f.judge(2, nil)
-	if n := f.acknowledged(); n != 1 {
-		t.Errorf("acknowledged prefix is %d, want 1: record 1 was never judged", n)
+	if got := f.acknowledged(); !slices.Equal(got, []int64{1, 3}) {
+		t.Errorf("acknowledged are %v, though nobody said anything of 2", got)
 	}
-	if _, err := f.failure(); err != nil {
-		t.Errorf("failure %v, although none was reported", err)
+	if failures := f.failures(); len(failures) != 1 || failures[0].item.Number != 2 || failures[0].err != nil {
+		t.Errorf("failures: %+v", failures)
 	}
-	if *new(outcome) != tryAgain {
-		t.Error("the zero outcome is not tryAgain")
+	if f.landed.Err() != nil {
+		t.Error("it has landed without the outcome of 2")
 	}
 }
 
@@ -260,7 +306,7 @@ func TestStopsAtTheFirstFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := &memorySource{rows: numbers(1, 20), batch: 10}
 		var healed atomic.Bool
-		sink := &memorySink{delay: time.Millisecond, verdict: func(value, _ string) error {
+		sink := &memorySink{delay: time.Millisecond, verdict: func(value string, _ bool) error {
 			if value == "5" && !healed.Load() {
 				return errNoTopic
 			}
@@ -289,17 +335,104 @@ func TestStopsAtTheFirstFailure(t *testing.T) {
 	})
 }
 
-// Law 3: what was acknowledged behind a gap is not settled.
-func TestSettlesAPrefix(t *testing.T) {
-	t.Parallel()
-	f := newFlight(4, func() {})
-	f.judge(3, nil)
-	f.judge(0, nil)
-	f.judge(1, errNoTopic)
-	f.judge(2, nil)
-	if n := f.acknowledged(); n != 1 {
-		t.Errorf("acknowledged prefix is %d, want 1", n)
-	}
+// What was acknowledged is settled and never published again, also behind a record of
+// another topic that fails; and those of other topics go on.
+func TestOtherTopicsGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := &memorySource{rows: numbers(1, 100), batch: 10, topic: func(row int) string {
+			if row%5 == 0 {
+				return "missing"
+			}
+			return "orders"
+		}}
+		var healed atomic.Bool
+		sink := &memorySink{delay: time.Millisecond, verdict: func(value string, _ bool) error {
+			if n, _ := strconv.Atoi(value); n%5 == 0 && !healed.Load() {
+				return errNoTopic
+			}
+			return nil
+		}}
+		health, stop := run(t, source, sink)
+		pass(10 * time.Second)
+		var others, missing []int
+		for _, n := range numbers(1, 100) {
+			if n%5 == 0 {
+				missing = append(missing, n)
+			} else {
+				others = append(others, n)
+			}
+		}
+		if diff := cmp.Diff(others, source.settledRows()); diff != "" {
+			t.Errorf("settled (-want +got):\n%s", diff)
+		}
+		if phase, problem := health.State(); phase != "Failing" || problem.Message != errNoTopic.Error() {
+			t.Errorf("phase %s, problem %+v", phase, problem)
+		}
+		healed.Store(true)
+		pass(2 * time.Second)
+		if diff := cmp.Diff(append(others, missing...), source.settledRows()); diff != "" {
+			t.Errorf("settled (-want +got):\n%s", diff)
+		}
+		if got := len(sink.values()); got != 100 {
+			t.Errorf("%d records were published for 100 rows", got)
+		}
+		if err := health.Ready(); err != nil {
+			t.Error(err)
+		}
+		stop()
+	})
+}
+
+// Law 5: what waits for a topic is bounded; then nothing more is read.
+func TestWhatWaitsIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := &memorySource{rows: numbers(1, 2*mostAside), batch: 1000}
+		sink := &memorySink{delay: time.Millisecond, verdict: func(string, bool) error { return errNoTopic }}
+		_, stop := run(t, source, sink)
+		pass(10 * time.Second)
+		source.mu.Lock()
+		if out, owed := source.ledger.Len(); out > mostAside+1000 || owed > 0 {
+			t.Errorf("%d are read, %d owed", out, owed)
+		}
+		source.mu.Unlock()
+		stop()
+	})
+}
+
+// While a flight is in the air the next one is read, and the last one settled.
+func TestReadsAndSettlesWhileAFlightIsInTheAir(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := &memorySource{rows: numbers(1, 30), batch: 10}
+		sink := &memorySink{delay: time.Second}
+		_, stop := run(t, source, sink)
+		pass(500 * time.Millisecond)
+		source.mu.Lock()
+		if out, _ := source.ledger.Len(); out != 20 {
+			t.Errorf("%d rows are read, want the flight and the next one", out)
+		}
+		source.mu.Unlock()
+		pass(time.Second) // the second is in the air
+		if diff := cmp.Diff(numbers(1, 10), source.settledRows()); diff != "" {
+			t.Errorf("settled (-want +got):\n%s", diff)
+		}
+		if got := sink.flights; !slices.Equal(got, []int{10, 10}) {
+			t.Errorf("flights of %v", got)
+		}
+		stop()
+	})
+}
+
+// What the source cannot do is told, while records flow.
+func TestTroubleOfTheSourceIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := &memorySource{rows: numbers(1, 3), batch: 10, trouble: &Problem{Reason: "SettleIneffective", Message: "a trigger keeps rows"}}
+		health, stop := run(t, source, &memorySink{})
+		pass(time.Second)
+		if err := health.Ready(); err == nil || err.Error() != "SettleIneffective: a trigger keeps rows" {
+			t.Errorf("readiness: %v", err)
+		}
+		stop()
+	})
 }
 
 // Law 4: stopping waits for what is in flight and settles it.
@@ -425,33 +558,140 @@ func TestRecordTooLargeIsNotProduced(t *testing.T) {
 	})
 }
 
-// A batch that the broker refuses as too large is sent again one by one, until
-// the record that is to blame is refused alone.
-func TestBatchRefusedAsTooLargeIsSentOneByOne(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		source := &memorySource{rows: numbers(1, 10), batch: 10}
-		sink := &memorySink{delay: time.Millisecond, verdict: func(value, alone string) error {
-			if value == "7" || alone == "" {
-				return errTooLarge
+// A flight that the broker refuses is halved until the record that is to blame is
+// refused alone: that takes as many flights as the length has digits in binary.
+func TestTheGuiltyRecordIsFoundByHalving(t *testing.T) {
+	for _, guilty := range []int{1, 2, 500, 513, 999, 1000} {
+		t.Run(strconv.Itoa(guilty), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				source := &memorySource{rows: numbers(1, 1000), batch: 1000}
+				sink := &halvingSink{guilty: strconv.Itoa(guilty)}
+				_, stop := run(t, source, sink)
+				pass(time.Second)
+				if diff := cmp.Diff(numbers(1, guilty-1), source.settledRows(), cmpopts.EquateEmpty()); diff != "" {
+					t.Errorf("settled (-want +got):\n%s", diff)
+				}
+				if blocked := slices.Compact(source.blockedRows()); !slices.Equal(blocked, []int{guilty}) {
+					t.Errorf("blocked %v", blocked)
+				}
+				if n := sink.until(1); n > 12 {
+					t.Errorf("%d flights to find it: %v", n, sink.flights)
+				}
+				sink.cure()
+				pass(2 * time.Second)
+				if diff := cmp.Diff(numbers(1, 1000), source.settledRows()); diff != "" {
+					t.Errorf("settled (-want +got):\n%s", diff)
+				}
+				stop()
+			})
+		})
+	}
+}
+
+// halvingSink refuses a flight as a whole that has one record, as a broker does that
+// finds it in a batch.
+type halvingSink struct {
+	memorySink
+	guilty string
+}
+
+func (s *halvingSink) cure() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.guilty = ""
+}
+
+// until is how many flights there were until one of that length failed.
+func (s *halvingSink) until(length int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Index(s.flights, -length) + 1
+}
+
+func (s *halvingSink) Send(_ context.Context, records []*kgo.Record, done func(int, error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var err error
+	for _, r := range records {
+		if string(r.Value) == s.guilty {
+			err = errTooLarge
+		}
+	}
+	s.flights = append(s.flights, len(records))
+	if err != nil {
+		s.flights[len(s.flights)-1] *= -1
+	}
+	go func() {
+		for i := range records {
+			done(i, err)
+		}
+	}()
+}
+
+// Whatever fails, and for however long: in the end each row is published once, and
+// those of a topic in their order.
+func TestAnyFailures(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		n := rapid.IntRange(1, 60).Draw(rt, "rows")
+		topics := rapid.IntRange(1, 4).Draw(rt, "topics")
+		batch := rapid.IntRange(1, 20).Draw(rt, "batch")
+		// How often each row fails before it is taken, and how.
+		fails := make([]int, n+1)
+		kinds := make([]error, n+1)
+		for range rapid.IntRange(0, 10).Draw(rt, "failures") {
+			row := rapid.IntRange(1, n).Draw(rt, "row")
+			fails[row] = rapid.IntRange(1, 5).Draw(rt, "times")
+			kinds[row] = rapid.SampledFrom([]error{errNoTopic, errTooLarge}).Draw(rt, "kind")
+		}
+		unroutable := rapid.IntRange(0, n).Draw(rt, "unroutable")
+		synctest.Test(t, func(t *testing.T) {
+			topic := func(row int) string { return strconv.Itoa(row % topics) }
+			source := &memorySource{rows: numbers(1, n), batch: batch, topic: topic, poison: map[int]error{}}
+			if unroutable > 0 {
+				source.poison[unroutable] = errors.New("no route")
 			}
-			return nil
-		}}
-		_, stop := run(t, source, sink)
-		pass(time.Second)
-		if diff := cmp.Diff(numbers(1, 6), source.settledRows()); diff != "" {
-			t.Errorf("settled (-want +got):\n%s", diff)
-		}
-		if len(source.blockedRows()) == 0 || source.blockedRows()[0] != 7 {
-			t.Errorf("blocked %v, want 7", source.blockedRows())
-		}
-		stop()
+			var mu sync.Mutex
+			sink := &memorySink{delay: time.Millisecond, verdict: func(value string, _ bool) error {
+				mu.Lock()
+				defer mu.Unlock()
+				row, _ := strconv.Atoi(value)
+				if fails[row] > 0 {
+					fails[row]--
+					return kinds[row]
+				}
+				return nil
+			}}
+			_, stop := run(t, source, sink)
+			pass(time.Second)
+			source.correct(unroutable)
+			pass(time.Minute)
+			if err := stop(); err != nil {
+				rt.Fatal(err)
+			}
+			of := map[string][]int{}
+			for _, value := range sink.values() {
+				row, _ := strconv.Atoi(value)
+				of[topic(row)] = append(of[topic(row)], row)
+			}
+			for topic, rows := range of {
+				if !slices.IsSorted(rows) {
+					rt.Errorf("topic %s has %v", topic, rows)
+				}
+			}
+			settled := source.settledRows()
+			slices.Sort(settled)
+			if diff := cmp.Diff(numbers(1, n), settled); diff != "" || len(sink.values()) != n {
+				rt.Fatalf("%d rows were published %d times; settled (-want +got):\n%s", n, len(sink.values()), diff)
+			}
+		})
 	})
 }
 
 func TestBrokenSinkEndsTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := &memorySource{rows: numbers(1, 3), batch: 10}
-		sink := &memorySink{verdict: func(string, string) error { return kgo.ErrClientClosed }}
+		sink := &memorySink{verdict: func(string, bool) error { return kgo.ErrClientClosed }}
 		_, stop := run(t, source, sink)
 		pass(time.Second)
 		if err := stop(); !errors.Is(err, kgo.ErrClientClosed) {

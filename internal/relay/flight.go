@@ -6,81 +6,93 @@ import (
 	"time"
 )
 
-// outcome is the verdict on one record. The zero value means "try again", so
+// outcome is what became of one record. The zero value means "try again", so
 // that forgetting to judge a record never counts it as published (law 2).
-type outcome uint8
+type outcome struct {
+	published bool
+	err       error // nil while nobody has said anything
+}
 
-const (
-	tryAgain outcome = iota
-	published
-)
-
-// flight is a run of records between produce and acknowledgement. Verdicts
+// flight is a run of items between handing over and the last outcome. Outcomes
 // arrive from the producer's goroutines, in any order.
 type flight struct {
+	items   []Item
+	start   time.Time
 	callOff context.CancelFunc // gives up what is not written yet
-	done    chan struct{}      // closed when every record is judged
+	landed  context.Context    // ends when every record has an outcome
 
 	mu       sync.Mutex
+	land     context.CancelFunc
 	outcomes []outcome
-	unjudged int
-	failed   int   // the record that failed first in time: the others were called off because of it
-	err      error // its error, nil if none failed
+	missing  int
 	progress time.Time
 }
 
-func newFlight(n int, callOff context.CancelFunc) *flight {
+// newFlight is a flight that ctx, and its callOff, give up.
+func newFlight(ctx context.Context, items []Item) (*flight, context.Context) {
+	flying, callOff := context.WithCancel(ctx)
+	landed, land := context.WithCancel(context.Background())
+	now := time.Now()
 	return &flight{
-		callOff:  callOff,
-		done:     make(chan struct{}),
-		outcomes: make([]outcome, n),
-		unjudged: n,
-		progress: time.Now(),
-	}
+		items: items, start: now, callOff: callOff, landed: landed, land: land,
+		outcomes: make([]outcome, len(items)), missing: len(items), progress: now,
+	}, flying
 }
 
-// judge takes the verdict on record i. The first failure calls off the rest:
-// a later record must not be published past one that failed (law 3).
+// judge takes the outcome of item i.
 func (f *flight) judge(i int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.outcomes[i] = outcome{err == nil, err}
 	if err == nil {
-		f.outcomes[i] = published
 		f.progress = time.Now()
-	} else {
-		f.callOff()
-		if f.err == nil {
-			f.failed, f.err = i, err
-		}
 	}
-	if f.unjudged--; f.unjudged == 0 {
-		close(f.done)
+	if f.missing--; f.missing == 0 {
+		f.land()
 	}
 }
 
-// acknowledged returns the length of the acknowledged prefix: what may be
-// settled. Records behind a gap are published again (law 3).
-func (f *flight) acknowledged() int {
+// acknowledged are the numbers of the items whose records were.
+func (f *flight) acknowledged() []int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	numbers := make([]int64, 0, len(f.items))
+	for i, o := range f.outcomes {
+		if o.published {
+			numbers = append(numbers, f.items[i].Number)
+		}
+	}
+	return numbers
+}
+
+// failure is an item whose record was not acknowledged, and why.
+type failure struct {
+	item Item
+	err  error
+}
+
+// failures are the items of a flight that has landed which were not acknowledged.
+func (f *flight) failures() []failure {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var failures []failure
+	for i, o := range f.outcomes {
+		if !o.published {
+			failures = append(failures, failure{f.items[i], o.err})
+		}
+	}
+	return failures
+}
+
+// waitsFor is the first item without an acknowledgement, and for how long there
+// has been none for any.
+func (f *flight) waitsFor() (item Item, idle time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i, o := range f.outcomes {
-		if o != published {
-			return i
+		if !o.published {
+			return f.items[i], time.Since(f.progress)
 		}
 	}
-	return len(f.outcomes)
-}
-
-// failure returns the first failure in time and its record's index.
-func (f *flight) failure() (int, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.failed, f.err
-}
-
-// idle returns the time since the last acknowledgement.
-func (f *flight) idle() time.Duration {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return time.Since(f.progress)
+	return Item{}, 0
 }

@@ -73,7 +73,8 @@ func (m *Metrics) acknowledged(n int, took time.Duration) {
 	m.lastPublished = time.Now().UTC()
 }
 
-func (m *Metrics) settledRecords(n int, took time.Duration) {
+// Settled counts records that a source has settled.
+func (m *Metrics) Settled(n int, took time.Duration) {
 	m.settled.Add(float64(n))
 	m.settleSeconds.Observe(took.Seconds())
 }

@@ -21,23 +21,24 @@ const (
 
 // Check asks the cluster whether records for these topics would be taken: it
 // can be reached, it is the right one, the topics exist and may be written. It
-// returns nil if nothing speaks against it.
-func (s *Sink) Check(ctx context.Context, topics []string) *relay.Problem {
+// returns nil if nothing speaks against it, and whether a problem concerns all.
+func (s *Sink) Check(ctx context.Context, topics []string) (problem *relay.Problem, all bool) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	metadata, err := s.metadata(ctx, topics)
 	if err != nil {
-		return s.explain(err)
+		return s.Explain(err), true
 	}
 	if want, have := s.options.Kafka.ClusterID, deref(metadata.ClusterID); want != "" && want != have {
 		return &relay.Problem{Reason: ClusterIDMismatch, Message: fmt.Sprintf(
-			"the brokers belong to cluster %q, the KafkaCluster names %q; correct spec.bootstrapServers or spec.clusterId", have, want)}
+			"the brokers belong to cluster %q, the KafkaCluster names %q; correct spec.bootstrapServers or spec.clusterId", have, want)}, true
 	}
-	if problem := s.topicProblem(metadata); problem != nil {
-		return problem
+	problem, n := s.topicProblem(metadata)
+	if problem != nil && n == len(topics) {
+		return problem, true
 	}
 	s.limits.set(s.readLimits(ctx, topics))
-	return nil
+	return problem, false
 }
 
 // Learn reads how large a record of these topics may be, as far as the principal
@@ -54,9 +55,9 @@ func (s *Sink) Diagnose(ctx context.Context, record *kgo.Record) *relay.Problem 
 	defer cancel()
 	metadata, err := s.metadata(ctx, []string{record.Topic})
 	if err != nil {
-		return s.explain(err)
+		return s.Explain(err)
 	}
-	if problem := s.topicProblem(metadata); problem != nil {
+	if problem, _ := s.topicProblem(metadata); problem != nil {
 		return problem
 	}
 	if dial := s.dialError.Load(); dial != nil {
@@ -78,22 +79,35 @@ func (s *Sink) metadata(ctx context.Context, topics []string) (*kmsg.MetadataRes
 	return request.RequestWith(ctx, s.client)
 }
 
-func (s *Sink) topicProblem(metadata *kmsg.MetadataResponse) *relay.Problem {
+// topicProblem is the first problem of the topics, and how many have one.
+func (s *Sink) topicProblem(metadata *kmsg.MetadataResponse) (first *relay.Problem, n int) {
 	for _, topic := range metadata.Topics {
-		name := deref(topic.Topic)
-		if err := kerr.ErrorForCode(topic.ErrorCode); err != nil {
-			return s.explainTopic(name, err)
-		}
-		if !mayWrite(topic.AuthorizedOperations) {
-			return s.unauthorized(name, kerr.TopicAuthorizationFailed)
-		}
-		for _, partition := range topic.Partitions {
-			if err := kerr.ErrorForCode(partition.ErrorCode); errors.Is(err, kerr.LeaderNotAvailable) {
-				return s.explainTopic(name, err)
+		if problem := s.problemOf(topic); problem != nil {
+			n++
+			if first == nil {
+				first = problem
 			}
 		}
 	}
-	return nil
+	return first, n
+}
+
+func (s *Sink) problemOf(topic kmsg.MetadataResponseTopic) *relay.Problem {
+	name := deref(topic.Topic)
+	err := kerr.ErrorForCode(topic.ErrorCode)
+	if err == nil && !mayWrite(topic.AuthorizedOperations) {
+		return s.unauthorized(name, kerr.TopicAuthorizationFailed)
+	}
+	for _, partition := range topic.Partitions {
+		if now := kerr.ErrorForCode(partition.ErrorCode); err == nil && errors.Is(now, kerr.LeaderNotAvailable) {
+			err = now
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	problem, _ := s.explainTopic(name, err)
+	return problem
 }
 
 // mayWrite reads the bit field of KIP-430. Brokers that do not fill it in

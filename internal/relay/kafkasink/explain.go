@@ -25,32 +25,62 @@ const (
 	TopicUnauthorized = "TopicUnauthorized"
 	TopicUnavailable  = "TopicUnavailable"
 	TopicLimitChanged = "TopicLimitChanged"
+	RecordRefused     = "RecordRefused"
 )
 
-// Explain implements relay.Sink.
-func (s *Sink) Explain(record *kgo.Record, err error) *relay.Problem {
-	return s.explainTopic(record.Topic, err)
+// refusals are what a broker answers to a record, or to a batch for one of its
+// records, that it will never take.
+var refusals = []*kerr.Error{
+	kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.InvalidTimestamp,
+	kerr.UnsupportedForMessageFormat, kerr.PolicyViolation, kerr.InvalidTopicException,
 }
 
-func (s *Sink) explainTopic(topic string, err error) *relay.Problem {
+// Judge implements relay.Sink. It is the one place that knows what the errors of a
+// producer mean.
+func (s *Sink) Judge(record *kgo.Record, err error) (relay.Verdict, *relay.Problem) {
+	topic := record.Topic
+	for _, refusal := range refusals {
+		if errors.Is(err, refusal) {
+			return relay.Refused, &relay.Problem{Reason: RecordRefused, Err: err, Message: fmt.Sprintf("topic %q does not take its record: %s", topic, kafka.Cause(err))}
+		}
+	}
+	problem, aboutTopic := s.explainTopic(topic, err)
 	switch {
-	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
+	case !aboutTopic:
+		// The producer itself is in a state that it may not leave, such as having
+		// been refused a producer ID.
+		problem.Broken = true
+		return relay.Broken, problem
+	case problem.Reason == TopicNotFound && s.knows(topic):
 		// A producer that knew the topic may not take to another one of that
 		// name, and must not number its records as if it were the same.
-		return &relay.Problem{Reason: TopicNotFound, Err: err, Broken: true, Message: fmt.Sprintf(
-			"topic %q does not exist; create it with a Topic resource, or correct the route", topic)}
+		problem.Broken = true
+		return relay.Broken, problem
+	default:
+		return relay.Again, problem
+	}
+}
+
+// knows says whether the client has known a topic.
+func (s *Sink) knows(topic string) bool {
+	leader, _, err := s.client.PartitionLeader(topic, 0)
+	return leader >= 0 || err != nil
+}
+
+// explainTopic says what an error means, and whether it is about the topic.
+func (s *Sink) explainTopic(topic string, err error) (problem *relay.Problem, aboutTopic bool) {
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
+		return &relay.Problem{Reason: TopicNotFound, Err: err, Message: fmt.Sprintf(
+			"topic %q does not exist; create it with a Topic resource, or correct the route", topic)}, true
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
-		return s.unauthorized(topic, err)
+		return s.unauthorized(topic, err), true
 	case errors.Is(err, kerr.NotEnoughReplicas), errors.Is(err, kerr.NotEnoughReplicasAfterAppend),
 		errors.Is(err, kerr.LeaderNotAvailable):
 		return &relay.Problem{Reason: TopicUnavailable, Err: err, Message: fmt.Sprintf(
-			"topic %q takes no records now: %s", topic, kafka.Cause(err))}
+			"topic %q takes no records now: %s", topic, kafka.Cause(err))}, true
 	default:
-		// Not about the topic: the producer itself is in a state that it may
-		// not leave, such as having been refused a producer ID.
-		problem := s.explain(err)
-		problem.Broken = true
-		return problem
+		return s.Explain(err), false
 	}
 }
 
@@ -65,8 +95,8 @@ func (s *Sink) unauthorized(topic string, err error) *relay.Problem {
 			"add it with allow: [Produce] to spec.access of the Topic", s.principal(), topic)}
 }
 
-// explain says what an error means that is not about one topic.
-func (s *Sink) explain(err error) *relay.Problem {
+// Explain says what an error means that is not about one topic.
+func (s *Sink) Explain(err error) *relay.Problem {
 	servers := strings.Join(s.options.Kafka.BootstrapServers, ",")
 	classified := kafka.Classify(err)
 	cause := s.cause(err)

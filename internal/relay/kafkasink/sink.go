@@ -10,13 +10,12 @@ package kafkasink
 
 import (
 	"context"
-	"errors"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/plugin/kprom"
 
@@ -34,6 +33,8 @@ const (
 	// unknownTopicRetries asks for the metadata of a missing topic so often
 	// before the record fails: right after a creation, brokers may not know it yet.
 	unknownTopicRetries = 3
+	// maxBufferedRecords is more than a flight has.
+	maxBufferedRecords = 1 << 20
 )
 
 // Options configures a Sink.
@@ -43,6 +44,10 @@ type Options struct {
 	Kafka config.Kafka
 	// ClientID is shown in the brokers' logs and quotas.
 	ClientID string
+	// Shared: the sink serves many engines at once, whose records owe one another
+	// no order. Otherwise it serves one, and a flight is handed over whole before
+	// its first byte is sent.
+	Shared bool
 	// Metrics receives the Kafka client's metrics (weir_kafka_client_…); nil
 	// means none. One open Sink per registry.
 	Metrics prometheus.Registerer
@@ -54,6 +59,10 @@ type Sink struct {
 	options Options
 
 	limits limits
+	// ready is how many records of the flight wait for a Flush, and flushing is held
+	// by that: while there is one, what is handed over is sent at once.
+	ready    counter
+	flushing sync.Mutex
 	// dialError is what the last connection attempt met, nil if it succeeded.
 	dialError atomic.Pointer[error]
 }
@@ -82,6 +91,12 @@ func New(o Options) (*Sink, error) {
 		kgo.UnknownTopicRetries(unknownTopicRetries),
 		kgo.WithHooks(connectHook{&s.dialError}),
 	)
+	if !o.Shared {
+		// A client fails everything that is buffered for a partition when one of its
+		// batches is refused; what would be handed over after that would be published
+		// past the refused one (law 3).
+		opts = append(opts, kgo.ManualFlushing(), kgo.MaxBufferedRecords(maxBufferedRecords), kgo.WithHooks(partitionedHook{&s.ready}))
+	}
 	if o.Metrics != nil {
 		opts = append(opts, kgo.WithHooks(kprom.NewMetrics("weir_kafka_client", kprom.Registerer(o.Metrics))))
 	}
@@ -94,19 +109,78 @@ func New(o Options) (*Sink, error) {
 // Close gives up what is in flight and ends all connections.
 func (s *Sink) Close() { s.client.Close() }
 
-// Produce implements relay.Sink.
-func (s *Sink) Produce(ctx context.Context, record *kgo.Record, done func(error)) {
-	s.client.Produce(ctx, record, func(_ *kgo.Record, err error) { done(err) })
+// Send implements relay.Sink.
+func (s *Sink) Send(ctx context.Context, records []*kgo.Record, done func(i int, err error)) {
+	if s.options.Shared {
+		for i, record := range records {
+			s.client.Produce(ctx, record, func(_ *kgo.Record, err error) { done(i, err) })
+		}
+		return
+	}
+	s.flushing.Lock()
+	s.ready.reset(len(records))
+	for i, record := range records {
+		s.client.Produce(ctx, record, func(_ *kgo.Record, err error) {
+			if err != nil {
+				s.ready.count()
+			}
+			done(i, err)
+		})
+	}
+	go s.flush(ctx)
 }
 
-// TooLarge implements relay.Sink.
-func (s *Sink) TooLarge(err error) bool {
-	return errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge)
+// flush sends what is buffered, once all of it is: the records of a topic that the
+// client does not know yet come to their partitions one by one when it does.
+func (s *Sink) flush(ctx context.Context) {
+	defer s.flushing.Unlock()
+	select {
+	case <-s.ready.all():
+	case <-ctx.Done():
+		return
+	}
+	_ = s.client.Flush(ctx) // it fails where ctx ends, and then each record says so
 }
 
 func retryBackoff(fails int) time.Duration {
 	return min(retryMin<<min(fails, 8), retryMax)
 }
+
+// counter counts the records of a flight that are in the hands of the client, or
+// have failed on their way. Safe for concurrent use.
+type counter struct {
+	mu   sync.Mutex
+	left int
+	done chan struct{}
+}
+
+func (c *counter) reset(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.left, c.done = n, make(chan struct{})
+}
+
+func (c *counter) count() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left--; c.left == 0 {
+		close(c.done)
+	}
+}
+
+// all is closed once every record was counted.
+func (c *counter) all() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.done
+}
+
+// partitionedHook counts records that are ready to be sent.
+type partitionedHook struct{ *counter }
+
+var _ kgo.HookProduceRecordPartitioned = partitionedHook{}
+
+func (h partitionedHook) OnProduceRecordPartitioned(*kgo.Record, int32) { h.count() }
 
 // connectHook remembers how the last connection attempt ended.
 type connectHook struct{ last *atomic.Pointer[error] }

@@ -113,7 +113,7 @@ func TestProblemsAreOfOurOwnWords(t *testing.T) {
 			"SASL_AUTHENTICATION_FAILED: SASL Authentication failed.": fmt.Errorf("%s: %w", canary, kerr.SaslAuthenticationFailed),
 		"KafkaError: what answers may not speak Kafka, or may want TLS, or another way to authenticate": errors.New("server signature mismatch: " + canary),
 	} {
-		if got := s.explain(err).Error(); got != want {
+		if got := s.Explain(err).Error(); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}

@@ -37,12 +37,14 @@ func BenchmarkPolling(b *testing.B) {
 		benchmark(b, o, func(ctx context.Context, source relay.Source) error {
 			for {
 				items, err := source.Next(ctx)
-				if err == nil {
-					err = source.Settle(ctx, len(items))
-				}
 				if err != nil {
 					return err
 				}
+				var numbers []int64
+				for _, item := range items {
+					numbers = append(numbers, item.Number)
+				}
+				source.Acknowledge(numbers)
 			}
 		})
 	})
@@ -126,7 +128,9 @@ func benchmark(b *testing.B, o config.Outbox, run func(context.Context, relay.So
 			b.Fatal(err)
 		}
 		ctx, done := context.WithCancel(b.Context())
-		source := emptied{postgres.NewSource(session, table, o.Polling, row.NewEncoder(o.Routes), func(int) {}), done}
+		source := emptied{postgres.NewSource(session, table, o.Polling, row.NewEncoder(o.Routes), &postgres.Memory{}, postgres.Watch{
+			Settled: func(int, time.Duration) {}, Future: func(int) {},
+		}), done}
 		b.StartTimer()
 		err = run(ctx, source)
 		b.StopTimer()

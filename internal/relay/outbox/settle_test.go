@@ -103,9 +103,7 @@ func TestPoisonRow(t *testing.T) {
 			if r.ready() {
 				t.Error("ready although rows wait")
 			}
-			if n := p.pending(left); n != 3 {
-				t.Errorf("%d rows wait, want 3", n)
-			}
+			env.Until(t, "the rows in front to be settled", func() bool { return p.pending(left) == 3 })
 			if test.change != nil && p.pending("status = 'FAILED'") != 1 {
 				t.Error("the row is not marked as FAILED")
 			}

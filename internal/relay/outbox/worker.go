@@ -12,6 +12,7 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -33,6 +34,9 @@ import (
 // lockInterval is how often a standby tries to take the lock: the longest
 // pause of a failover after the active relay is gone.
 const lockInterval = 250 * time.Millisecond
+
+// routesInterval is how often the topic of a route is looked for that is not there.
+const routesInterval = 2 * time.Second
 
 // steady is how long a session lasts that is not part of a run of failures.
 const steady = 10 * time.Second
@@ -72,6 +76,17 @@ type worker struct {
 	registry *prometheus.Registry
 	// table is what passed preflight last, nil before the first has.
 	table atomic.Pointer[postgres.Table]
+	// routes is what is the matter with a topic that rows are routed to; nil where
+	// nothing is known to be.
+	routes atomic.Pointer[relay.Problem]
+	// failures are those of sessions and producers in a row, and the last that was
+	// logged; run's goroutine only.
+	failures struct {
+		relay.Backoff
+		relay.News
+	}
+	// memory is what is known of the outbox beyond a session; run's goroutine only.
+	memory postgres.Memory
 }
 
 func newWorker(dir string, outbox config.Outbox, log *slog.Logger) *worker {
@@ -93,25 +108,27 @@ func (w *worker) run(ctx context.Context) {
 	var watch sync.WaitGroup
 	defer watch.Wait()
 	watch.Go(func() { w.watchBacklog(ctx) })
-	var backoff relay.Backoff
-	var news relay.News
 	for ctx.Err() == nil {
 		start := time.Now()
 		err := w.session(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		problem := relay.ProblemOf(err, "InternalError")
-		w.health.Report(problem)
-		w.metrics.Failed(problem.Reason)
 		if time.Since(start) > steady {
-			backoff.Reset()
-			news.Over()
+			w.failures.Reset()
+			w.failures.Over()
 		}
-		if news.Is(problem.Error()) {
-			w.log.Warn("cannot relay", "reason", problem.Reason, "message", problem.Message)
-		}
-		backoff.Wait(ctx)
+		w.tell(relay.ProblemOf(err, "InternalError"))
+		w.failures.Wait(ctx)
+	}
+}
+
+// tell says why a session or a producer ended.
+func (w *worker) tell(problem *relay.Problem) {
+	w.health.Report(problem)
+	w.metrics.Failed(problem.Reason)
+	if w.failures.Is(problem.Error()) {
+		w.log.Warn("cannot relay", "reason", problem.Reason, "message", problem.Message)
 	}
 }
 
@@ -128,20 +145,79 @@ func (w *worker) session(ctx context.Context) error {
 		return err
 	}
 	w.table.Store(&table)
+	sink, err := w.sink(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { sink.Close() }() // before the lock is free, so that nothing in flight outlives it
+	if err := w.lock(ctx, db); err != nil {
+		return err
+	}
+	w.log.Info("active", "table", table.Name)
+	if table.Advice != "" {
+		w.log.Warn("slow", "advice", table.Advice)
+	}
+	w.health.Begin(config.Active) // the engine says whether records flow
+	w.gauges.active.Set(1)
+	defer w.gauges.active.Set(0)
+	source := postgres.NewSource(db, table, w.outbox.Polling, row.NewEncoder(w.outbox.Routes), &w.memory, postgres.Watch{
+		Settled: w.metrics.Settled, Future: w.gauges.fromTheFuture,
+	})
+	for {
+		err := w.relay(ctx, source, sink)
+		if problem, ok := errors.AsType[*relay.Problem](err); !ok || !problem.Broken {
+			return err
+		}
+		// Another producer goes on: the lock stays where it is, as long as this
+		// worker reaches Kafka.
+		w.tell(relay.ProblemOf(err, kafkasink.KafkaError))
+		sink.Close()
+		w.failures.Wait(ctx)
+		if sink, err = w.sink(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// sink is a producer of its own, for a Kafka that answers.
+func (w *worker) sink(ctx context.Context) (*kafkasink.Sink, error) {
 	sink, err := kafkasink.New(kafkasink.Options{
 		Dir: w.dir, Kafka: w.outbox.Kafka, ClientID: "weir-relay/" + w.outbox.Name, Metrics: w.registry,
 	})
 	if err != nil {
-		return relay.ProblemOf(err, kafkasink.KafkaError)
+		return nil, relay.ProblemOf(err, kafkasink.KafkaError)
 	}
-	defer sink.Close() // before the lock is free, so that nothing in flight outlives it
-	if problem := sink.Check(ctx, row.Topics(w.outbox.Routes)); problem != nil {
-		return problem
+	problem, all := sink.Check(ctx, row.Topics(w.outbox.Routes))
+	if all {
+		sink.Close()
+		return nil, problem
 	}
-	if err := w.lock(ctx, db); err != nil {
-		return err
+	w.routes.Store(problem)
+	return sink, nil
+}
+
+// watchRoutes looks whether the topics of all routes take records, until they do:
+// nobody else would see it of one that no row is for.
+func (w *worker) watchRoutes(ctx context.Context, sink *kafkasink.Sink) {
+	for w.routes.Load() != nil {
+		select {
+		case <-time.After(routesInterval):
+		case <-ctx.Done():
+			return
+		}
+		problem, _ := sink.Check(ctx, row.Topics(w.outbox.Routes))
+		if ctx.Err() == nil {
+			w.routes.Store(problem)
+		}
 	}
-	return w.relay(ctx, db, table, sink)
+}
+
+// report tells what troubles the engine, or one of the routes.
+func (w *worker) report(problem *relay.Problem) {
+	if problem == nil {
+		problem = w.routes.Load()
+	}
+	w.health.Report(problem)
 }
 
 func (w *worker) connect(ctx context.Context, longestPause time.Duration) (*postgres.Session, error) {
@@ -196,23 +272,14 @@ func (w *worker) standBy(ctx context.Context, db *postgres.Session, table string
 	return nil
 }
 
-// relay publishes while this session holds the lock.
-func (w *worker) relay(ctx context.Context, db *postgres.Session, table postgres.Table, sink *kafkasink.Sink) error {
-	w.log.Info("active", "table", table.Name)
-	if table.Advice != "" {
-		w.log.Warn("slow", "advice", table.Advice)
-	}
-	w.health.Begin(config.Active) // the engine says whether records flow
-	w.gauges.active.Set(1)
-	defer w.gauges.active.Set(0)
-
-	engine := relay.Engine{
-		Source:  postgres.NewSource(db, table, w.outbox.Polling, row.NewEncoder(w.outbox.Routes), w.gauges.fromTheFuture),
-		Sink:    sink,
-		Report:  w.health.Report,
-		Metrics: w.metrics,
-		Log:     w.log,
-	}
+// relay publishes while this session holds the lock, with one producer.
+func (w *worker) relay(ctx context.Context, source relay.Source, sink *kafkasink.Sink) error {
+	var watch sync.WaitGroup
+	watching, stop := context.WithCancel(ctx)
+	watch.Go(func() { w.watchRoutes(watching, sink) })
+	defer watch.Wait()
+	defer stop()
+	engine := relay.Engine{Source: source, Sink: sink, Report: w.report, Metrics: w.metrics, Log: w.log}
 	if err := engine.Run(ctx); err != nil {
 		return fmt.Errorf("relaying: %w", err)
 	}

@@ -60,7 +60,11 @@ func (b *batch) add(r row.Row) {
 	record := &b.records[len(b.records)-1]
 	record.Headers, b.headers = b.headers[:0:headersPerRecord], b.headers[headersPerRecord:]
 	if err := b.encoder.Encode(r, record); err != nil {
-		b.items = append(b.items, relay.Item{Poison: err})
+		item := relay.Item{Poison: err}
+		if record.Topic != "" {
+			item.Record = record // only rows of its topic have to wait
+		}
+		b.items = append(b.items, item)
 		return
 	}
 	b.items = append(b.items, relay.Item{Record: record})

@@ -122,12 +122,14 @@ func TestStatements(t *testing.T) {
 	marking := Table{Name: "public.outbox", columns: columns, mark: true, binaryPayload: true}
 	for name, test := range map[string]struct{ got, want string }{
 		"read": {deleting.read(), `SELECT "seq"::int8, "id"::text, "aggregatetype"::text, "aggregateid"::text, "type"::text, "pay""load"::text, ` +
-			`NULL::text, NULL::timestamptz FROM public.outbox ORDER BY "seq" LIMIT $1`},
+			`NULL::text, NULL::timestamptz FROM public.outbox WHERE "seq"::int8 NOT IN (SELECT unnest($2::int8[])) ORDER BY "seq" LIMIT $1`},
 		"read, mark": {marking.read(), `SELECT "seq"::int8, "id"::text, "aggregatetype"::text, "aggregateid"::text, "type"::text, "pay""load", ` +
-			`"headers"::text, "created_at"::timestamptz FROM public.outbox WHERE "status" IS DISTINCT FROM 'SENT' ORDER BY "seq" LIMIT $1`},
+			`"headers"::text, "created_at"::timestamptz FROM public.outbox WHERE "status" IS DISTINCT FROM 'SENT' ` +
+			`AND ("seq"::int8, "id"::text) NOT IN (SELECT * FROM unnest($2::int8[], $3::text[])) ORDER BY "seq" LIMIT $1`},
 		"settle": {deleting.settle(), `DELETE FROM public.outbox WHERE "seq" = ANY($1::int8[])`},
-		"settle, mark": {marking.settle(), `UPDATE public.outbox SET "status" = 'SENT', "published_at" = clock_timestamp() ` +
-			`WHERE "seq" = ANY($1::int8[]) AND ("seq"::int8, "id"::text) IN (SELECT * FROM unnest($1::int8[], $2::text[]))`},
+		"settle, mark": {marking.settle(), `WITH marked AS (UPDATE public.outbox SET "status" = 'SENT', "published_at" = clock_timestamp() ` +
+			`WHERE "seq" = ANY($1::int8[]) AND ("seq"::int8, "id"::text) IN (SELECT * FROM unnest($1::int8[], $2::text[])) ` +
+			`RETURNING "status" AS status) SELECT FROM marked WHERE status = 'SENT'`},
 		"fail": {marking.fail(), `UPDATE public.outbox SET "status" = 'FAILED' WHERE "seq" = $1 AND "status" IS DISTINCT FROM 'FAILED'`},
 	} {
 		if diff := cmp.Diff(test.want, test.got); diff != "" {

@@ -8,10 +8,16 @@
 //
 // Commit order is not sequence order: a row with a lower number may become
 // visible after higher ones were published. A read therefore has no lower
-// bound, it takes the lowest numbers that are there now; what is done is not
-// there any more. A bound on the last number settled would be wrong even for a
+// bound: it takes the lowest numbers that are there now and not in the ledger
+// (Table.read). A bound on the last number settled would be wrong even for a
 // busy key: the writers of one key serialise, so a key's earlier row is visible
 // to every snapshot that sees its later row, but not to every earlier snapshot.
+//
+// # What is owed
+//
+// What was acknowledged is in the ledger until it is settled, by the session that
+// read it or by a later one (Memory), and is not read again. Rows that the database
+// does not let go stay there, are told, and are tried again (settle.go).
 //
 // # One relay per table
 //

@@ -34,6 +34,7 @@ func (s *Session) Preflight(ctx context.Context, o config.Outbox) (Table, error)
 	}
 	return Table{
 		Name:           found.name,
+		oid:            found.oid,
 		Advice:         found.advice(o.Columns.Sequence),
 		columns:        o.Columns,
 		mark:           o.AfterPublish == config.Mark,

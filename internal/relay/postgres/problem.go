@@ -24,6 +24,10 @@ const (
 	PrivilegeMissing     = "PrivilegeMissing"
 	SequenceCached       = "SequenceCached"
 	PoisonRow            = "PoisonRow"
+	SettleIneffective    = "SettleIneffective"
+	SettleRefused        = "SettleRefused"
+	RowsLocked           = "RowsLocked"
+	TableLocked          = "TableLocked"
 )
 
 // Problem says what an error of the database means. SQLSTATE codes are those

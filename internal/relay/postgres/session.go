@@ -83,7 +83,11 @@ func requireWritable(ctx context.Context, conn *pgconn.PgConn) error {
 func (s *Session) limit(ctx context.Context, longestPause time.Duration) error {
 	silence := (idleTimeout + longestPause).Milliseconds()
 	settings := "SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; " +
-		fmt.Sprintf("SET statement_timeout = %d; SET tcp_user_timeout = %d", statementTimeout.Milliseconds(), silence)
+		"SET default_transaction_isolation = 'read committed'; " +
+		// What was planned for a table of ten rows is wrong for a million.
+		"SET plan_cache_mode = force_custom_plan; " +
+		fmt.Sprintf("SET statement_timeout = %d; SET lock_timeout = %d; SET tcp_user_timeout = %d",
+			statementTimeout.Milliseconds(), lockTimeout.Milliseconds(), silence)
 	var version int
 	if err := s.conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
 		return err

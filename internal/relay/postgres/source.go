@@ -2,8 +2,12 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/weir-dev/weir/internal/relay"
 	"github.com/weir-dev/weir/internal/relay/config"
@@ -22,60 +26,78 @@ const (
 	staleAfter = time.Second
 )
 
+// Watch is told what a source does beside its items. Its functions must not block.
+type Watch struct {
+	// Settled is called with how many rows were settled, and how long that took.
+	Settled func(rows int, took time.Duration)
+	// Future is called with how many rows of a batch say that they were created in
+	// the future, where there are some.
+	Future func(rows int)
+}
+
 // Source reads and settles one outbox table in a session that holds its lock.
 // It implements relay.Source.
 type Source struct {
 	session *Session
 	table   Table
 	encoder *row.Encoder
+	watch   Watch
+	memory  *Memory
 
 	readSQL, settleSQL string
 	batchSize          int
-	// limit is how many rows the next read asks for: fewer than batchSize
-	// after rows so large that a batch was cut short by maxBatchBytes.
-	limit       int
-	maxInterval time.Duration
-	pause       time.Duration // before the next read
-	future      func(rows int)
+	maxInterval        time.Duration
+	pause              time.Duration // before the next read
 
-	// The last batch, in step with the items that Next returned.
-	sequences []int64
-	ids       []string
+	owed owed
+	// locked is why nothing could be read the last time though the session lives.
+	locked *relay.Problem
 }
 
 var _ relay.Source = (*Source)(nil)
 
-// NewSource returns a source for a table that passed Preflight in the session.
-// It calls future with how many rows of a batch say that they were created in
-// the future, where there are some.
-func NewSource(s *Session, table Table, polling config.Polling, encoder *row.Encoder, future func(rows int)) *Source {
+// NewSource returns a source for a table that passed Preflight in the session. It
+// goes on where the last one with this memory ended.
+func NewSource(s *Session, table Table, polling config.Polling, encoder *row.Encoder, memory *Memory, watch Watch) *Source {
+	memory.about(table.oid)
+	if memory.limit == 0 {
+		memory.limit = polling.BatchSize
+	}
 	return &Source{
 		session:     s,
 		table:       table,
 		encoder:     encoder,
+		watch:       watch,
+		memory:      memory,
 		readSQL:     table.read(),
 		settleSQL:   table.settle(),
 		batchSize:   polling.BatchSize,
-		limit:       polling.BatchSize,
 		maxInterval: time.Duration(polling.MaxInterval),
-		future:      future,
 	}
 }
 
-// Next implements relay.Source. Statements are not interrupted when ctx ends,
-// because that would cost the session.
+// Next implements relay.Source. What is owed is settled in the round trip that
+// reads. Statements are not interrupted when ctx ends, because that would cost the
+// session.
 func (s *Source) Next(ctx context.Context) ([]relay.Item, error) {
-	if s.pause > 0 {
+	if err := s.settleStuck(context.WithoutCancel(ctx)); err != nil {
+		return nil, err
+	}
+	settle := s.due()
+	if pause := s.pause; len(settle.numbers) == 0 && pause > 0 {
 		select {
-		case <-time.After(s.pause):
+		case <-time.After(pause):
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, nil
 		}
 	}
+	if s.owesTooMuch() {
+		return nil, s.wait(ctx)
+	}
 	start := time.Now()
-	items, full, err := s.read(context.WithoutCancel(ctx))
+	items, full, err := s.exchange(context.WithoutCancel(ctx), settle)
 	if err != nil {
-		return nil, Problem(fmt.Errorf("reading %s: %w", s.table.Name, err))
+		return nil, err
 	}
 	if len(items) > 0 && time.Since(start) > staleAfter {
 		if err := s.Keep(context.WithoutCancel(ctx)); err != nil {
@@ -93,36 +115,111 @@ func (s *Source) Next(ctx context.Context) ([]relay.Item, error) {
 	return items, nil
 }
 
-// read returns the first rows, and whether there may be more.
-func (s *Source) read(ctx context.Context) (items []relay.Item, full bool, err error) {
+// exchange settles rows and reads the next ones, in one round trip. What cannot be
+// settled like that is settled with more care, and the rows read after it.
+func (s *Source) exchange(ctx context.Context, settle places) (items []relay.Item, full bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
-	rows, err := s.session.conn.Query(ctx, s.readSQL, formats, s.limit)
-	if err != nil {
-		return nil, false, err
+	var both *places
+	if len(settle.numbers) > 0 {
+		both = &settle
 	}
-	defer rows.Close()
+	items, full, err = s.read(ctx, both)
+	if _, refused := errors.AsType[*refusedSettle](err); refused {
+		if err := s.settleCarefully(ctx, settle); err != nil {
+			return nil, false, err
+		}
+		items, full, err = s.read(ctx, nil)
+	}
+	s.locked = nil
+	if answer, answered := errors.AsType[*pgconn.PgError](err); answered && answer.Code == lockNotAvailable && !s.session.conn.IsClosed() {
+		s.locked = &relay.Problem{Reason: TableLocked, Err: err, Message: fmt.Sprintf(
+			"another session has locked %s, so that it cannot be read; it is tried again: see pg_locks and pg_stat_activity for who holds it", s.table.Name)}
+		return nil, false, nil
+	}
+	return items, full, err
+}
+
+// refusedSettle is an answer of the database to the settling of rows, which leaves
+// the session as it was.
+type refusedSettle struct{ answer *pgconn.PgError }
+
+func (r *refusedSettle) Error() string { return r.answer.Error() }
+
+// read returns the first rows that are not in the ledger, and whether there may be
+// more, and settles some before that.
+func (s *Source) read(ctx context.Context, settle *places) (items []relay.Item, full bool, err error) {
+	var all pgx.Batch
+	if settle != nil {
+		all.Queue(s.settleSQL, settle.args()...)
+	}
+	all.Queue(s.readSQL, append([]any{s.memory.limit}, s.leftOut().args()...)...)
+	start := time.Now()
+	results := s.session.conn.SendBatch(ctx, &all)
+	defer func() { _ = results.Close() }() // again, where it failed: that is told already
+	var tag pgconn.CommandTag
+	if settle != nil {
+		if tag, err = results.Exec(); err != nil {
+			return nil, false, s.settleError(err)
+		}
+	}
+	rows, err := results.Query()
+	if err != nil {
+		return nil, false, s.readError(err)
+	}
 	b := batch{encoder: s.encoder, now: time.Now()}
-	s.sequences, s.ids = s.sequences[:0], s.ids[:0]
+	var read []place
 	for b.bytes < maxBatchBytes && rows.Next() {
 		sequence, r := b.scan(rows.RawValues())
-		s.sequences = append(s.sequences, sequence)
+		at := place{sequence: sequence}
 		if !s.table.uniqueSequence {
-			s.ids = append(s.ids, string(r.ID))
+			at.id = string(r.ID)
 		}
+		read = append(read, at)
 		b.add(r)
 	}
 	cut := b.bytes >= maxBatchBytes
 	rows.Close() // reads and drops what is behind the cut
-	if err := rows.Err(); err != nil {
-		return nil, false, err
+	if err := errors.Join(rows.Err(), results.Close()); err != nil {
+		return nil, false, s.readError(err)
+	}
+	if settle != nil { // which is durable now
+		if err := s.settled(ctx, *settle, tag.RowsAffected(), time.Since(start)); err != nil {
+			return nil, false, err
+		}
+	}
+	for i, at := range read {
+		b.items[i].Number = s.memory.ledger.HandOut(at)
 	}
 	if b.future > 0 {
-		s.future(b.future)
+		s.watch.Future(b.future)
 	}
-	full = cut || len(b.items) == s.limit
-	s.limit = nextLimit(s.limit, len(b.items), cut, s.batchSize)
+	full = cut || len(b.items) == s.memory.limit
+	s.memory.limit = nextLimit(s.memory.limit, len(b.items), cut, s.batchSize)
 	return b.items, full, nil
+}
+
+// leftOut are the rows that a read leaves out.
+func (s *Source) leftOut() *places {
+	all := &places{}
+	if !s.table.uniqueSequence {
+		all.ids = []string{}
+	}
+	for number, at := range s.memory.ledger.All() {
+		all.add(number, at, s.table.uniqueSequence)
+	}
+	return all
+}
+
+func (s *Source) readError(err error) error {
+	return Problem(fmt.Errorf("reading %s: %w", s.table.Name, err))
+}
+
+func (s *Source) settleError(err error) error {
+	if answer, answered := errors.AsType[*pgconn.PgError](err); answered && !s.session.conn.IsClosed() {
+		return &refusedSettle{answer}
+	}
+	return Problem(fmt.Errorf("settling rows of %s: %w", s.table.Name, err))
 }
 
 // nextLimit asks for as many rows as fit last time after a batch was cut
@@ -134,17 +231,17 @@ func nextLimit(limit, read int, cut bool, batchSize int) int {
 	return min(2*limit, batchSize)
 }
 
-// Settle implements relay.Source: one statement for the batch. Rows that are
-// gone already, or that another session holds locked and deletes, do no harm.
-func (s *Source) Settle(ctx context.Context, n int) error {
-	args := []any{s.sequences[:n]}
-	if !s.table.uniqueSequence {
-		args = append(args, s.ids[:n])
+// Acknowledge implements relay.Source.
+func (s *Source) Acknowledge(numbers []int64) {
+	for _, number := range numbers {
+		s.memory.ledger.Acknowledge(number)
 	}
-	if _, err := s.session.conn.Exec(ctx, s.settleSQL, args...); err != nil {
-		return Problem(fmt.Errorf("settling rows of %s: %w", s.table.Name, err))
-	}
-	return nil
+}
+
+// Rewind implements relay.Source.
+func (s *Source) Rewind() {
+	s.memory.ledger.Rewind()
+	s.pause = 0
 }
 
 // Keep implements relay.Source: it shows the server that the session is alive,
@@ -161,17 +258,19 @@ func (s *Source) Keep(ctx context.Context) error {
 // Block implements relay.Source. With afterPublish Mark the row becomes
 // FAILED; it still blocks, and is tried again, so that correcting the row or
 // the routes is all that it takes.
-func (s *Source) Block(ctx context.Context, i int, cause error) *relay.Problem {
-	sequence := s.sequences[i]
+func (s *Source) Block(ctx context.Context, number int64, cause error) *relay.Problem {
+	at, _ := s.memory.ledger.Get(number)
 	if s.table.mark {
-		if _, err := s.session.conn.Exec(ctx, s.table.fail(), sequence); err != nil {
-			return Problem(fmt.Errorf("marking a row of %s as %s: %w", s.table.Name, statusFailed, err))
+		if _, err := s.session.conn.Exec(ctx, s.table.fail(), at.sequence); err != nil {
+			problem := Problem(fmt.Errorf("marking a row of %s as %s: %w", s.table.Name, statusFailed, err))
+			problem.Broken = s.session.conn.IsClosed()
+			return problem
 		}
 	}
 	c := s.table.columns
-	where := fmt.Sprintf("FROM %s WHERE %s = %d", s.table.Name, quote(c.Sequence), sequence)
+	where := fmt.Sprintf("FROM %s WHERE %s = %d", s.table.Name, quote(c.Sequence), at.sequence)
 	return &relay.Problem{Reason: PoisonRow, Err: cause, Message: fmt.Sprintf(
 		"row %d of %s can never be published, and the rows behind it wait: %v; look at it: SELECT %s, %s, %s, octet_length(%s) %s; "+
 			"then correct it by UPDATE, or drop the event: DELETE %s",
-		sequence, s.table.Name, cause, quote(c.ID), quote(c.Type), quote(c.AggregateID), text(c.Payload), where, where)}
+		at.sequence, s.table.Name, cause, quote(c.ID), quote(c.Type), quote(c.AggregateID), text(c.Payload), where, where)}
 }

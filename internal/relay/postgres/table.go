@@ -17,6 +17,7 @@ type Table struct {
 	// Advice says what would make the relay faster, empty if nothing does.
 	Advice string
 
+	oid     uint32
 	columns config.Columns
 	mark    bool
 	// binaryPayload: the payload is bytea and is published as it is.
@@ -25,6 +26,14 @@ type Table struct {
 	// index the id is compared too: numbers of identity columns can be
 	// inserted by hand, and a row that was never read must not be settled.
 	uniqueSequence bool
+}
+
+// verb is what becomes of a row that is settled.
+func (t Table) verb() string {
+	if t.mark {
+		return "marked"
+	}
+	return "deleted"
 }
 
 // The status values of afterPublish Mark.
@@ -41,8 +50,15 @@ func SplitName(name string) (schema, table string) {
 	return "public", name
 }
 
-// read is the statement that reads a batch: $1 is the most rows. Its columns
+// read is the statement that reads a batch: $1 is the most rows, $2 the numbers of
+// those to leave out, and $3 their ids where numbers are not unique. Its columns
 // are in the order of the column constants.
+//
+// It returns, by number, the first rows of {visible now} without those that are
+// left out, which is right for each key: whose writers take turns, so that a
+// snapshot with a later row of a key has the earlier ones too, and these are among
+// the ones that are left out or come first. A bound on what was read last would be
+// wrong: rows become visible in another order than that of their numbers.
 func (t Table) read() string {
 	c := t.columns
 	payload := text(c.Payload)
@@ -51,7 +67,17 @@ func (t Table) read() string {
 	}
 	exprs := []string{quote(c.Sequence) + "::int8", text(c.ID), text(c.AggregateType), text(c.AggregateID), text(c.Type), payload}
 	exprs = append(exprs, orNull(c.Headers, text, "text"), orNull(c.CreatedAt, timestamp, "timestamptz"))
-	return fmt.Sprintf("SELECT %s FROM %s%s ORDER BY %s LIMIT $1", strings.Join(exprs, ", "), t.Name, t.wherePending(), quote(c.Sequence))
+	// A subquery that is not correlated is hashed, whatever the statistics say, and
+	// keeps the order of the index.
+	out := fmt.Sprintf("%s::int8 NOT IN (SELECT unnest($2::int8[]))", quote(c.Sequence))
+	if !t.uniqueSequence {
+		out = fmt.Sprintf("(%s::int8, %s) NOT IN (SELECT * FROM unnest($2::int8[], $3::text[]))", quote(c.Sequence), text(c.ID))
+	}
+	return fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT $1", strings.Join(exprs, ", "), t.Name, and(t.pending(), out), quote(c.Sequence))
+}
+
+func and(conditions ...string) string {
+	return strings.Join(slices.DeleteFunc(conditions, func(c string) bool { return c == "" }), " AND ")
 }
 
 // The columns of read.
@@ -64,29 +90,47 @@ const (
 	colPayload
 	colHeaders
 	colCreatedAt
-	columnCount
 )
 
-// formats asks for the binary form of every column: text is its bytes, int8
-// and timestamptz are eight.
-var formats = pgx.QueryResultFormats(slices.Repeat([]int16{pgx.BinaryFormatCode}, columnCount))
-
-// wherePending leaves out rows that are marked as sent. It is written so that
+// pending leaves out rows that are marked as sent. It is written so that
 // an index ... WHERE status IS DISTINCT FROM 'SENT' serves it.
+func (t Table) pending() string {
+	if !t.mark {
+		return ""
+	}
+	return fmt.Sprintf("%s IS DISTINCT FROM '%s'", quote(t.columns.Status), statusSent)
+}
+
 func (t Table) wherePending() string {
 	if !t.mark {
 		return ""
 	}
-	return fmt.Sprintf(" WHERE %s IS DISTINCT FROM '%s'", quote(t.columns.Status), statusSent)
+	return " WHERE " + t.pending()
 }
 
-// settle is the statement that settles rows: $1 are their numbers, and $2
-// their ids where numbers are not unique.
-func (t Table) settle() string {
+// these are the rows with the numbers $1, and with the ids $2 where numbers are
+// not unique.
+func (t Table) these() string {
 	rows := fmt.Sprintf("%s = ANY($1::int8[])", quote(t.columns.Sequence))
 	if !t.uniqueSequence {
 		rows += fmt.Sprintf(" AND (%s::int8, %s) IN (SELECT * FROM unnest($1::int8[], $2::text[]))", quote(t.columns.Sequence), text(t.columns.ID))
 	}
+	return rows
+}
+
+// remaining is the statement that finds which of these rows are not settled.
+func (t Table) remaining() string {
+	id := "NULL::text"
+	if !t.uniqueSequence {
+		id = text(t.columns.ID)
+	}
+	return fmt.Sprintf("SELECT %s::int8, %s FROM %s WHERE %s", quote(t.columns.Sequence), id, t.Name, and(t.pending(), t.these()))
+}
+
+// settle is the statement that settles these rows. It affects, or returns, as many
+// as it has settled.
+func (t Table) settle() string {
+	rows := t.these()
 	if !t.mark {
 		return fmt.Sprintf("DELETE FROM %s WHERE %s", t.Name, rows)
 	}
@@ -94,7 +138,9 @@ func (t Table) settle() string {
 	if t.columns.PublishedAt != "" {
 		set += fmt.Sprintf(", %s = clock_timestamp()", quote(t.columns.PublishedAt))
 	}
-	return fmt.Sprintf("UPDATE %s SET %s WHERE %s", t.Name, set, rows)
+	// A trigger may have put back what it was.
+	return fmt.Sprintf("WITH marked AS (UPDATE %s SET %s WHERE %s RETURNING %s AS status) SELECT FROM marked WHERE status = '%s'",
+		t.Name, set, rows, quote(t.columns.Status), statusSent)
 }
 
 // fail is the statement that shows a poison row as FAILED: $1 is its number.

@@ -70,7 +70,7 @@ func (c *checker) watch(ctx context.Context, w *worker) {
 // check returns what keeps the worker from everything, or what keeps it from
 // topics of a group, by group ID.
 func (c *checker) check(ctx context.Context, groups []config.RetryGroup) (*relay.Problem, map[string]*relay.Problem) {
-	if problem := c.sink.Check(ctx, nil); problem != nil {
+	if problem, _ := c.sink.Check(ctx, nil); problem != nil {
 		return problem, nil
 	}
 	return c.checkTopics(ctx, needs(groups))
@@ -89,7 +89,7 @@ func (c *checker) checkTopics(ctx context.Context, needs []need) (*relay.Problem
 	}
 	response, err := request.RequestWith(ctx, c.client)
 	if err != nil {
-		return c.sink.Explain(&kgo.Record{}, err), nil
+		return c.sink.Explain(err), nil
 	}
 	byName := make(map[string]kmsg.MetadataResponseTopic, len(response.Topics))
 	for _, topic := range response.Topics {
@@ -140,7 +140,7 @@ func (c *checker) judge(needs []need, topics map[string]kmsg.MetadataResponseTop
 		case errors.Is(err, kerr.TopicAuthorizationFailed), err == nil && !n.met(topic.AuthorizedOperations):
 			problem = topicUnauthorized(c.sink.principal(), n.operations(), n.topic)
 		case err != nil:
-			problem = c.sink.Explain(&kgo.Record{Topic: n.topic}, err)
+			problem = c.sink.Explain(err)
 		}
 		if first[n.group] == nil && problem != nil {
 			first[n.group] = problem

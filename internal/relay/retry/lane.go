@@ -38,19 +38,19 @@ type lane struct {
 	consumer consumer
 	marks    *marks
 	metrics  *metrics
+	settled  func(records int, took time.Duration)
 
 	mu    sync.Mutex
 	step  step
 	share share
-	// queue holds what was polled and is not settled, in order of offsets.
+	// queue holds what was polled and is not settled, in order of offsets. first is
+	// the number of queue[0].
 	queue  []entry
+	first  int64
 	bytes  int
 	paused bool
 	// wake is signalled when the head of the queue may have changed.
 	wake chan struct{}
-
-	// batch is what the last Next returned; the engine's goroutine only.
-	batch []passage
 }
 
 // consumer is what a lane needs of *kgo.Client.
@@ -66,8 +66,10 @@ type topicPartition struct {
 
 func (at topicPartition) String() string { return fmt.Sprintf("%s/%d", at.topic, at.partition) }
 
-// entry is a record on its way into a batch.
+// entry is a record that was polled.
 type entry struct {
+	state  entryState
+	to     string // where it goes, once it is out
 	record *kgo.Record
 	// due is when it may go: never before the records in front of it.
 	due time.Time
@@ -76,18 +78,22 @@ type entry struct {
 	next kgo.EpochOffset
 }
 
-// passage is a record on its way to a topic.
-type passage struct {
-	from entry
-	to   string
-}
+// entryState is how far a record is.
+type entryState uint8
+
+const (
+	queued entryState = iota
+	out               // in the engine's hands
+	acknowledged
+)
 
 // share is what a lane may use of the worker's memory and of its producer.
 type share struct{ bytes, records int }
 
-func newLane(at topicPartition, step step, consumer consumer, marks *marks, metrics *metrics) *lane {
+func newLane(at topicPartition, step step, consumer consumer, marks *marks, metrics *metrics, settled func(records int, took time.Duration)) *lane {
 	return &lane{
-		at: at, step: step, share: share{bytes: laneBytesMin, records: laneRecordsMin},
+		settled: settled,
+		at:      at, step: step, share: share{bytes: laneBytesMin, records: laneRecordsMin},
 		consumer: consumer, marks: marks, metrics: metrics,
 		wake: make(chan struct{}, 1),
 	}
@@ -191,6 +197,9 @@ func (l *lane) resume() {
 
 // Next implements relay.Source: it sleeps until the head of the queue is due.
 func (l *lane) Next(ctx context.Context) ([]relay.Item, error) {
+	if err := l.Settle(ctx); err != nil {
+		return nil, err
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -208,7 +217,7 @@ func (l *lane) Next(ctx context.Context) ([]relay.Item, error) {
 		case <-head:
 		case <-l.wake:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, nil
 		}
 	}
 }
@@ -218,8 +227,11 @@ func (l *lane) Next(ctx context.Context) ([]relay.Item, error) {
 func (l *lane) take(now time.Time) (items []relay.Item, due time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.batch = l.batch[:0]
-	for _, e := range l.queue {
+	for i := range l.queue {
+		e := &l.queue[i]
+		if e.state != queued {
+			continue
+		}
 		if e.due.After(now) {
 			due = e.due
 			break
@@ -227,9 +239,10 @@ func (l *lane) take(now time.Time) (items []relay.Item, due time.Time) {
 		if len(items) == l.share.records {
 			break
 		}
-		record, to := l.step.move(e.record, now)
-		items = append(items, relay.Item{Record: record})
-		l.batch = append(l.batch, passage{from: e, to: to})
+		item := relay.Item{Number: l.first + int64(i)}
+		item.Record, e.to = l.step.move(e.record, now)
+		e.state = out
+		items = append(items, item)
 	}
 	return items, due
 }
@@ -257,27 +270,56 @@ func (s step) move(r *kgo.Record, now time.Time) (moved *kgo.Record, to string) 
 	return moved, toWait
 }
 
-// Settle implements relay.Source: it marks the offset behind the acknowledged
-// records, to be committed soon.
-func (l *lane) Settle(_ context.Context, n int) error {
-	settled := l.batch[:n]
+// entry is the one with a number. l.mu is held.
+func (l *lane) entry(number int64) *entry { return &l.queue[number-l.first] }
+
+// Acknowledge implements relay.Source.
+func (l *lane) Acknowledge(numbers []int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.marks.set(l.at, l.queue[n-1].next)
-	now := time.Now()
-	for _, p := range settled {
-		l.metrics.moved(l.step.rules.Group, p.to)
-		if p.to == toRetry {
-			l.metrics.lateness.Observe(now.Sub(p.from.due).Seconds())
-		}
-		l.bytes -= size(p.from.record)
+	for _, number := range numbers {
+		l.entry(number).state = acknowledged
 	}
+}
+
+// Rewind implements relay.Source.
+func (l *lane) Rewind() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.queue {
+		if l.queue[i].state == out {
+			l.queue[i].state = queued
+		}
+	}
+}
+
+// Settle implements relay.Source: it marks the offset behind the first records that
+// were acknowledged, to be committed soon.
+func (l *lane) Settle(context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, n := time.Now(), 0
+	for ; n < len(l.queue) && l.queue[n].state == acknowledged; n++ {
+		e := l.queue[n]
+		l.metrics.moved(l.step.rules.Group, e.to)
+		if e.to == toRetry {
+			l.metrics.lateness.Observe(now.Sub(e.due).Seconds())
+		}
+		l.bytes -= size(e.record)
+	}
+	if n == 0 {
+		return nil
+	}
+	l.marks.set(l.at, l.queue[n-1].next)
+	l.settled(n, time.Since(now))
 	clear(l.queue[:n]) // let go of the records now: the array lives on
-	l.queue = l.queue[n:]
-	l.batch = nil
+	l.queue, l.first = l.queue[n:], l.first+int64(n)
 	l.resume()
 	return nil
 }
+
+// Trouble implements relay.Source.
+func (l *lane) Trouble() *relay.Problem { return nil }
 
 // Keep implements relay.Source. There is no session to lose: a lane whose
 // partition is gone is stopped.
@@ -285,8 +327,10 @@ func (l *lane) Keep(context.Context) error { return nil }
 
 // Block implements relay.Source. The lane waits: a failed record has nowhere
 // else to go, and must not be lost.
-func (l *lane) Block(_ context.Context, i int, cause error) *relay.Problem {
-	record := l.batch[i].from.record
+func (l *lane) Block(_ context.Context, number int64, cause error) *relay.Problem {
+	l.mu.Lock()
+	record := l.entry(number).record
+	l.mu.Unlock()
 	return &relay.Problem{Reason: recordRefused, Err: cause, Message: fmt.Sprintf(
 		"the record at offset %d of %s cannot be moved, and those behind it wait: %v; Weir adds some hundred bytes of headers: "+
 			"raise max.message.bytes of all topics of the group above that of its source topics", record.Offset, l.at, cause)}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-dev/weir/internal/deadletter"
@@ -24,46 +25,30 @@ type brokenSink struct {
 	sink
 	broken atomic.Bool
 	tries  atomic.Int32
-
-	mu     sync.Mutex
-	ahead  chan struct{}   // closed when the record in front is judged
-	refuse context.Context // of the flight with the record that is refused
 }
 
 const stuck = "5"
 
-func (s *brokenSink) Produce(ctx context.Context, record *kgo.Record, done func(error)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case string(record.Value) == stuck && s.broken.Load():
-		s.tries.Add(1)
-		s.refuse = ctx
-		ahead := s.ahead
-		go func() {
-			if ahead != nil {
-				<-ahead
-			}
-			done(errors.New("refused by the test"))
-		}()
-	case ctx == s.refuse:
-		go func() {
-			<-ctx.Done()
-			done(ctx.Err())
-		}()
-	default:
-		judged := make(chan struct{})
-		s.ahead = judged
-		s.sink.Produce(ctx, record, func(err error) {
-			done(err)
-			close(judged)
-		})
+func (s *brokenSink) Send(ctx context.Context, records []*kgo.Record, done func(int, error)) {
+	at := slices.IndexFunc(records, func(record *kgo.Record) bool { return string(record.Value) == stuck })
+	if at < 0 || !s.broken.Load() {
+		s.sink.Send(ctx, records, done)
+		return
 	}
+	s.tries.Add(1)
+	if at > 0 {
+		s.sink.Send(ctx, records[:at], done)
+	}
+	go func() {
+		for i := range records[at:] {
+			done(at+i, errors.New("refused by the test"))
+		}
+	}()
 }
 
-// Explain implements relay.Sink; the embedded one would end the session.
-func (s *brokenSink) Explain(*kgo.Record, error) *relay.Problem {
-	return &relay.Problem{Reason: "Refused", Message: "refused by the test"}
+// Judge implements relay.Sink; the embedded one would end the session.
+func (s *brokenSink) Judge(*kgo.Record, error) (relay.Verdict, *relay.Problem) {
+	return relay.Again, &relay.Problem{Reason: "Refused", Message: "refused by the test"}
 }
 
 // TestCommitStaysBehindAcknowledged is law 1 and law 3: while one record is
@@ -120,7 +105,7 @@ func (p *platform) startBroken() *brokenSink {
 	broken := &brokenSink{sink: producer}
 	broken.broken.Store(true)
 	ctx, cancel := context.WithCancelCause(context.Background())
-	s, err := newSession(w, r, broken, connect, cancel)
+	s, err := newSession(w, r, broken, broken.explainGroup, connect, cancel)
 	if err != nil {
 		p.tb.Fatal(err)
 	}
@@ -184,12 +169,16 @@ func TestTwoWorkersShare(t *testing.T) {
 	}
 }
 
-// TestLaneTakesInOrder is the pure part: a record never overtakes one that is
-// due later, and what was not settled comes again.
+// TestLaneTakesInOrder is the pure part: a record never overtakes one that is due
+// later; what is out does not come again, unless the lane is rewound; and what is
+// settled is the first that were acknowledged.
 func TestLaneTakesInOrder(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	l := newLane(topicPartition{"g.wait.1", 0}, step{wait: 1}, nil, nil, nil)
+	settled := 0
+	metrics := newMetrics(prometheus.NewRegistry())
+	marks := newMarks(nil)
+	l := newLane(topicPartition{"g.wait.1", 0}, step{wait: 1}, nil, marks, metrics, func(n int, _ time.Duration) { settled += n })
 	due := func(offset int64, at time.Time) *kgo.Record {
 		return &kgo.Record{Offset: offset, Headers: []kgo.RecordHeader{{
 			Key: deadletter.NotBefore, Value: []byte(at.Format(time.RFC3339Nano))}}}
@@ -197,22 +186,39 @@ func TestLaneTakesInOrder(t *testing.T) {
 	l.push([]*kgo.Record{due(0, now), due(1, now.Add(time.Second)), due(2, now)})
 	l.push([]*kgo.Record{due(3, now)})
 	for _, want := range []struct {
-		at      time.Time
-		offsets []int64
-		next    time.Time
+		at          time.Time
+		acknowledge []int64 // numbers, after rewinding
+		offsets     []int64
+		next        time.Time
+		settled     int
 	}{
-		{now.Add(-time.Second), nil, now},
-		{now, []int64{0}, now.Add(time.Second)},
-		{now.Add(999 * time.Millisecond), []int64{0}, now.Add(time.Second)},
-		{now.Add(time.Second), []int64{0, 1, 2, 3}, time.Time{}},
+		{at: now.Add(-time.Second), next: now},
+		{at: now, offsets: []int64{0}, next: now.Add(time.Second)},
+		{at: now.Add(999 * time.Millisecond), offsets: []int64{0}, next: now.Add(time.Second)},
+		{at: now.Add(time.Second), offsets: []int64{0, 1, 2, 3}},
+		{at: now.Add(time.Second), acknowledge: []int64{1, 3}, offsets: []int64{0, 2}},
+		{at: now.Add(time.Second), acknowledge: []int64{0}, offsets: []int64{2}, settled: 2},
+		{at: now.Add(time.Second), acknowledge: []int64{2}, settled: 4},
 	} {
+		if want.acknowledge != nil {
+			l.take(want.at)
+			l.Acknowledge(want.acknowledge)
+			if err := l.Settle(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			l.Rewind()
+		}
 		items, next := l.take(want.at)
+		if again, _ := l.take(want.at); len(again) > 0 {
+			t.Errorf("at %s: taken twice: %v", want.at, again)
+		}
 		var offsets []int64
-		for _, p := range l.batch {
-			offsets = append(offsets, p.from.record.Offset)
+		for _, item := range items {
+			offsets = append(offsets, l.entry(item.Number).record.Offset)
 		}
-		if !slices.Equal(offsets, want.offsets) || len(items) != len(offsets) || !next.Equal(want.next) {
-			t.Errorf("at %s: offsets %v, next %s; want %v, %s", want.at, offsets, next, want.offsets, want.next)
+		if !slices.Equal(offsets, want.offsets) || !next.Equal(want.next) || settled != want.settled {
+			t.Errorf("at %s: offsets %v, next %s, settled %d; want %+v", want.at, offsets, next, settled, want)
 		}
+		l.Rewind()
 	}
 }

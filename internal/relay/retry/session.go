@@ -53,6 +53,7 @@ const (
 type session struct {
 	client   *kgo.Client
 	sink     relay.Sink
+	explain  func(error) *relay.Problem // what an error of the group, or of a commit, means
 	engine   *relay.Metrics
 	metrics  *metrics
 	problems *problems
@@ -76,9 +77,9 @@ type runningLane struct {
 
 // newSession joins the consumer group; run what it returns. The session calls
 // fail, with the reason, when it must begin again.
-func newSession(w *worker, f *files, sink relay.Sink, connect []kgo.Opt, fail context.CancelCauseFunc) (*session, error) {
+func newSession(w *worker, f *files, sink relay.Sink, explain func(error) *relay.Problem, connect []kgo.Opt, fail context.CancelCauseFunc) (*session, error) {
 	s := &session{
-		sink: sink, engine: w.engine, metrics: w.metrics, problems: w.problems, groups: w.groups, log: w.log, fail: fail,
+		sink: sink, explain: explain, engine: w.engine, metrics: w.metrics, problems: w.problems, groups: w.groups, log: w.log, fail: fail,
 		steps: steps(f.effective()),
 		lanes: map[topicPartition]*runningLane{},
 	}
@@ -174,7 +175,7 @@ func (s *session) poll(ctx context.Context) {
 // partition again at once, and would be told the same at once.
 func (s *session) fetchFailed(failed kgo.FetchError) {
 	if group, ok := errors.AsType[*kgo.ErrGroupSession](failed.Err); ok {
-		problem := explainGroup(s.sink, group.Err)
+		problem := s.explain(group.Err)
 		if s.problems.report(partGroup, problem) {
 			s.log.Warn("not a member of the consumer group", "reason", problem.Reason, "message", problem.Message)
 		}
@@ -232,7 +233,7 @@ func (s *session) commit(ctx context.Context) bool {
 		s.problems.report(partCommit, nil)
 	case ctx.Err() != nil, passes(err):
 	default:
-		problem := explainGroup(s.sink, err)
+		problem := s.explain(err)
 		s.log.Warn("cannot commit offsets", "reason", problem.Reason, "message", problem.Message)
 		s.problems.report(partCommit, problem)
 	}
@@ -303,7 +304,7 @@ func (s *session) start(at topicPartition) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	lane := &runningLane{
-		lane:   newLane(at, s.steps[at.topic], s.client, s.marks, s.metrics),
+		lane:   newLane(at, s.steps[at.topic], s.client, s.marks, s.metrics, s.engine.Settled),
 		cancel: cancel,
 		done:   make(chan struct{}),
 	}

@@ -24,36 +24,41 @@ type sink struct {
 	r   *config.Retry
 }
 
-// Explain implements relay.Sink.
-func (s sink) Explain(record *kgo.Record, err error) *relay.Problem {
-	switch {
-	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
-		return topicNotFound(record.Topic)
-	case errors.Is(err, kerr.TopicAuthorizationFailed):
-		return topicUnauthorized(s.principal(), "WRITE", record.Topic)
-	case errors.Is(err, kerr.GroupAuthorizationFailed):
-		return &relay.Problem{Reason: groupUnauthorized, Err: err, Message: fmt.Sprintf(
-			"%s may not use the consumer group %q; it needs READ and DESCRIBE on the group", s.principal(), s.r.ConsumerGroup)}
-	}
-	return s.Sink.Explain(record, err)
+// Judge implements relay.Sink.
+func (s sink) Judge(record *kgo.Record, err error) (relay.Verdict, *relay.Problem) {
+	verdict, problem := s.Sink.Judge(record, err)
+	return verdict, s.ofOurTopics(record.Topic, problem)
 }
 
 // Diagnose implements relay.Sink.
 func (s sink) Diagnose(ctx context.Context, record *kgo.Record) *relay.Problem {
-	problem := s.Sink.Diagnose(ctx, record)
-	if problem != nil && (problem.Reason == kafkasink.TopicNotFound || problem.Reason == kafkasink.TopicUnauthorized) {
-		return s.Explain(record, problem.Err)
+	return s.ofOurTopics(record.Topic, s.Sink.Diagnose(ctx, record))
+}
+
+// ofOurTopics says of a problem of a topic what those who run Weir can do.
+func (s sink) ofOurTopics(topic string, problem *relay.Problem) *relay.Problem {
+	switch {
+	case problem == nil:
+		return nil
+	case problem.Reason == kafkasink.TopicNotFound:
+		return topicNotFound(topic)
+	case problem.Reason == kafkasink.TopicUnauthorized:
+		return topicUnauthorized(s.principal(), "WRITE", topic)
 	}
 	return problem
 }
 
 // explainGroup says what an error of the consumer group, or of a commit, means.
-func explainGroup(sink relay.Sink, err error) *relay.Problem {
-	if errors.Is(err, kerr.TopicAuthorizationFailed) {
+func (s sink) explainGroup(err error) *relay.Problem {
+	switch {
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
 		return &relay.Problem{Reason: kafkasink.TopicUnauthorized, Err: err, Message: fmt.Sprintf(
 			"the worker needs READ and DESCRIBE on the topics that it reads: %v", err)}
+	case errors.Is(err, kerr.GroupAuthorizationFailed):
+		return &relay.Problem{Reason: groupUnauthorized, Err: err, Message: fmt.Sprintf(
+			"%s may not use the consumer group %q; it needs READ and DESCRIBE on the group", s.principal(), s.r.ConsumerGroup)}
 	}
-	return sink.Explain(&kgo.Record{}, err)
+	return s.Explain(err)
 }
 
 // groupUnauthorized is a reason beside those of kafkasink.

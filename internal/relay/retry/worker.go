@@ -176,14 +176,14 @@ func (w *worker) session(ctx context.Context) error {
 		return err
 	}
 	defer sink.Close()
-	if problem := sink.Check(ctx, nil); problem != nil {
+	if problem, _ := sink.Check(ctx, nil); problem != nil {
 		return problem
 	}
 	// The sizes that the topics allow must be known before it produces.
 	sink.Learn(ctx, written(f.effective()))
 	running, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	s, err := newSession(w, f, sink, connect, end)
+	s, err := newSession(w, f, sink, sink.explainGroup, connect, end)
 	if err != nil {
 		return err
 	}
@@ -211,7 +211,7 @@ func (w *worker) connect(r *config.Retry) (sink, []kgo.Opt, error) {
 	if err != nil {
 		return sink{}, nil, err
 	}
-	producer, err := kafkasink.New(kafkasink.Options{Dir: w.dir, Kafka: r.Kafka, ClientID: clientID, Metrics: w.registry})
+	producer, err := kafkasink.New(kafkasink.Options{Dir: w.dir, Kafka: r.Kafka, ClientID: clientID, Shared: true, Metrics: w.registry})
 	return sink{Sink: producer, dir: w.dir, r: r}, connect, err
 }
 

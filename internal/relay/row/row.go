@@ -42,7 +42,8 @@ func NewEncoder(routes []config.Route) *Encoder {
 }
 
 // Encode fills in record, which keeps slices of the row, and appends to
-// record.Headers. The error says why the row can never be published.
+// record.Headers. The error says why the row can never be published; the record has
+// a topic then where that is known.
 //
 //   - The key is the aggregate id; NULL is a record without a key, for which
 //     Kafka keeps no order.
@@ -52,15 +53,16 @@ func NewEncoder(routes []config.Route) *Encoder {
 //   - The timestamp is the created column's; without one the client sets the
 //     time of producing.
 func (e *Encoder) Encode(row Row, record *kgo.Record) error {
+	topic, err := e.router.topic(row.AggregateType)
+	if err != nil {
+		return err
+	}
+	record.Topic = topic
 	if row.ID == nil {
 		return errors.New("the id is NULL; consumers need it to drop duplicates")
 	}
 	if row.Payload == nil {
 		return errors.New("the payload is NULL; a record without a value would be a tombstone")
-	}
-	topic, err := e.router.topic(row.AggregateType)
-	if err != nil {
-		return err
 	}
 	headers := append(record.Headers,
 		kgo.RecordHeader{Key: HeaderID, Value: row.ID},
@@ -72,7 +74,6 @@ func (e *Encoder) Encode(row Row, record *kgo.Record) error {
 			return err
 		}
 	}
-	record.Topic = topic
 	record.Key = row.AggregateID
 	record.Value = row.Payload
 	record.Headers = headers
