@@ -11,6 +11,7 @@ package kafkasink
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -122,7 +123,7 @@ func (s *Sink) Send(ctx context.Context, records []*kgo.Record, done func(i int,
 	for i, record := range records {
 		s.client.Produce(ctx, record, func(_ *kgo.Record, err error) {
 			if err != nil {
-				s.ready.count()
+				s.ready.count("")
 			}
 			done(i, err)
 		})
@@ -139,6 +140,13 @@ func (s *Sink) flush(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
+	// The client shows a Flush the partitions of a topic that it did not know a
+	// moment after their records have come to them.
+	for _, topic := range s.ready.of() {
+		for !s.knows(topic) && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+	}
 	_ = s.client.Flush(ctx) // it fails where ctx ends, and then each record says so
 }
 
@@ -149,20 +157,25 @@ func retryBackoff(fails int) time.Duration {
 // counter counts the records of a flight that are in the hands of the client, or
 // have failed on their way. Safe for concurrent use.
 type counter struct {
-	mu   sync.Mutex
-	left int
-	done chan struct{}
+	mu     sync.Mutex
+	left   int
+	done   chan struct{}
+	topics []string // of the records that are in the client's hands, each once
 }
 
 func (c *counter) reset(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.left, c.done = n, make(chan struct{})
+	c.left, c.done, c.topics = n, make(chan struct{}), nil
 }
 
-func (c *counter) count() {
+// count counts a record of a topic; empty where it has failed.
+func (c *counter) count(topic string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if topic != "" && !slices.Contains(c.topics, topic) {
+		c.topics = append(c.topics, topic)
+	}
 	if c.left--; c.left == 0 {
 		close(c.done)
 	}
@@ -175,12 +188,18 @@ func (c *counter) all() <-chan struct{} {
 	return c.done
 }
 
+func (c *counter) of() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.topics
+}
+
 // partitionedHook counts records that are ready to be sent.
 type partitionedHook struct{ *counter }
 
 var _ kgo.HookProduceRecordPartitioned = partitionedHook{}
 
-func (h partitionedHook) OnProduceRecordPartitioned(*kgo.Record, int32) { h.count() }
+func (h partitionedHook) OnProduceRecordPartitioned(r *kgo.Record, _ int32) { h.count(r.Topic) }
 
 // connectHook remembers how the last connection attempt ended.
 type connectHook struct{ last *atomic.Pointer[error] }
