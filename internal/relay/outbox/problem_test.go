@@ -42,7 +42,7 @@ func TestProblems(t *testing.T) {
 		"URI ends in a line break": {
 			spoil:   func(p *pipeline) { p.write("database/uri", "jdbc:postgresql://shop:hush@h/") },
 			reason:  "SecretInvalid",
-			message: func(*pipeline) string { return "it begins with jdbc:; name the key that holds the plain URI" },
+			message: func(*pipeline) string { return "it names no database after the host" },
 			cure: func(p *pipeline) {
 				p.write("database/uri", env.SharedPostgres(p.t).UserURI(p.role, "secret", p.db.Config().Database)+"\r\n")
 			},
@@ -114,6 +114,18 @@ func TestProblems(t *testing.T) {
 				return fmt.Sprintf(`database %q has no table "outbox" in schema "public"; correct spec.outbox.table, or create it: CREATE TABLE "public"."outbox" (`, p.db.Config().Database)
 			},
 			cure: func(p *pipeline) { p.exec("ALTER TABLE outbox2 RENAME TO outbox") },
+		},
+		"a table in another schema": {
+			spoil: func(p *pipeline) {
+				p.exec(`CREATE SCHEMA "App"; ALTER TABLE outbox SET SCHEMA "App"; ALTER TABLE "App".outbox RENAME TO "OutBox"`)
+			},
+			reason: "TableNotFound",
+			message: func(*pipeline) string {
+				return `has no table "outbox" in schema "public"; there is "App"."OutBox"; correct spec.outbox.table, or create it: CREATE TABLE`
+			},
+			cure: func(p *pipeline) {
+				p.exec(`ALTER TABLE "App"."OutBox" RENAME TO outbox; ALTER TABLE "App".outbox SET SCHEMA public`)
+			},
 		},
 		"no sequence": {
 			spoil:  func(p *pipeline) { p.exec("ALTER TABLE outbox DROP COLUMN seq") },

@@ -56,6 +56,24 @@ func TestPublishesARowAsItIs(t *testing.T) {
 	}
 }
 
+// A row without a payload is a record without a value, and the table may be named as
+// SQL writes it.
+func TestTombstoneOfAQuotedTable(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t, func(o *config.Outbox) { o.Table = `"My Shop"."Out""Box"` })
+	p.exec(`CREATE SCHEMA "My Shop"; ALTER TABLE outbox SET SCHEMA "My Shop"; ALTER TABLE "My Shop".outbox RENAME TO "Out""Box"; GRANT USAGE ON SCHEMA "My Shop" TO ` + quote(p.role))
+	p.exec(`INSERT INTO "My Shop"."Out""Box" (aggregatetype, aggregateid, type, payload) VALUES ('order', 'o-1', 'OrderPlaced', '{}'), ('order', 'o-1', 'OrderDeleted', NULL)`)
+	p.start()
+	env.Until(t, "the rows to be published", func() bool { return p.published() == 2 })
+	records := p.records(p.topic)
+	if got := records[0]; string(got.Value) != "{}" || got.Value == nil {
+		t.Errorf("the first has the value %q", got.Value)
+	}
+	if got := records[1]; string(got.Key) != "o-1" || got.Value != nil {
+		t.Errorf("the second has key %q and value %q", got.Key, got.Value)
+	}
+}
+
 // What the role or the database has set is not what decides which time a row
 // has: a column without a zone is UTC, and nothing is from the future.
 func TestTimesWithoutAZone(t *testing.T) {

@@ -61,9 +61,9 @@ func TestPoisonRow(t *testing.T) {
 			cure:    "UPDATE outbox SET aggregatetype = 'order' WHERE seq = 4",
 			numbers: upTo(6),
 		},
-		"NULL payload, dropped": {
-			spoil:   "UPDATE outbox SET payload = NULL WHERE seq = 4",
-			cause:   "the payload is NULL; a record without a value would be a tombstone",
+		"no id, dropped": {
+			spoil:   "ALTER TABLE outbox DROP CONSTRAINT outbox_pkey, ALTER id DROP NOT NULL; UPDATE outbox SET id = NULL WHERE seq = 4",
+			cause:   "the id is NULL; consumers need it to drop duplicates",
 			cure:    "DELETE FROM public.outbox WHERE seq = 4",
 			numbers: []int{1, 2, 3, 5, 6},
 		},

@@ -93,21 +93,24 @@ func TestTimesInTheFuture(t *testing.T) {
 	}
 }
 
-func TestNextLimit(t *testing.T) {
+func TestNextBytes(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct {
-		limit, read int
-		cut         bool
-		want        int
+	for _, test := range []struct {
+		bytes int
+		took  time.Duration
+		cut   bool
+		want  int
 	}{
-		"nothing cut":      {1000, 1000, false, 1000},
-		"cut":              {1000, 17, true, 17},
-		"one giant row":    {17, 1, true, 1},
-		"smaller again":    {17, 17, false, 34},
-		"up to batch size": {900, 900, false, 1000},
+		{maxBatchBytes, time.Millisecond, false, maxBatchBytes},
+		{maxBatchBytes, time.Millisecond, true, maxBatchBytes / 2},
+		{maxBatchBytes, 3 * time.Second, false, maxBatchBytes / 2},
+		{maxBatchBytes, statementTimeout, true, maxBatchBytes / 8},
+		{maxBatchBytes / 2, time.Second, false, maxBatchBytes / 2},
+		{maxBatchBytes / 2, time.Millisecond, false, maxBatchBytes},
+		{minReadBytes, time.Minute, true, minReadBytes},
 	} {
-		if got := nextLimit(test.limit, test.read, test.cut, 1000); got != test.want {
-			t.Errorf("%s: got %d, want %d", name, got, test.want)
+		if got := nextBytes(test.bytes, test.took, test.cut); got != test.want {
+			t.Errorf("after %d bytes in %s (cut: %t): %d, want %d", test.bytes, test.took, test.cut, got, test.want)
 		}
 	}
 }
@@ -122,10 +125,12 @@ func TestStatements(t *testing.T) {
 	marking := Table{Name: "public.outbox", columns: columns, mark: true, binaryPayload: true}
 	for name, test := range map[string]struct{ got, want string }{
 		"read": {deleting.read(), `SELECT "seq"::int8, "id"::text, "aggregatetype"::text, "aggregateid"::text, "type"::text, "pay""load"::text, ` +
-			`NULL::text, NULL::timestamptz FROM public.outbox WHERE "seq"::int8 NOT IN (SELECT unnest($2::int8[])) ORDER BY "seq" LIMIT $1`},
+			`NULL::text, NULL::timestamptz FROM (SELECT *, sum(pg_column_size("pay""load")) OVER (ORDER BY "seq" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS "weir bytes before" ` +
+			`FROM public.outbox WHERE "seq"::int8 NOT IN (SELECT unnest($3::int8[])) ORDER BY "seq" LIMIT $1) AS outbox WHERE coalesce("weir bytes before", 0) <= $2 ORDER BY "seq"`},
 		"read, mark": {marking.read(), `SELECT "seq"::int8, "id"::text, "aggregatetype"::text, "aggregateid"::text, "type"::text, "pay""load", ` +
-			`"headers"::text, "created_at"::timestamptz FROM public.outbox WHERE "status" IS DISTINCT FROM 'SENT' ` +
-			`AND ("seq"::int8, "id"::text) NOT IN (SELECT * FROM unnest($2::int8[], $3::text[])) ORDER BY "seq" LIMIT $1`},
+			`"headers"::text, "created_at"::timestamptz FROM (SELECT *, sum(pg_column_size("pay""load")) OVER (ORDER BY "seq" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS "weir bytes before" ` +
+			`FROM public.outbox WHERE "status" IS DISTINCT FROM 'SENT' AND ("seq"::int8, "id"::text) NOT IN (SELECT * FROM unnest($3::int8[], $4::text[])) ORDER BY "seq" LIMIT $1) AS outbox ` +
+			`WHERE coalesce("weir bytes before", 0) <= $2 ORDER BY "seq"`},
 		"settle": {deleting.settle(), `DELETE FROM public.outbox WHERE "seq" = ANY($1::int8[])`},
 		"settle, mark": {marking.settle(), `WITH marked AS (UPDATE public.outbox SET "status" = 'SENT', "published_at" = clock_timestamp() ` +
 			`WHERE "seq" = ANY($1::int8[]) AND ("seq"::int8, "id"::text) IN (SELECT * FROM unnest($1::int8[], $2::text[])) ` +

@@ -125,11 +125,15 @@ func (i inspection) advice(sequence string) string {
 // tableNotFound says what is there instead of the table, or how to create it.
 func (s *Session) tableNotFound(ctx context.Context, schema, name string, o config.Outbox) *relay.Problem {
 	var database, kind string
+	var similar *string
 	err := s.conn.QueryRow(ctx, `
-		SELECT current_database(), COALESCE((
+		SELECT current_database(), (
+			SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+			WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+			  AND lower(replace(c.relname, '_', '')) = lower(replace($2, '_', '')) ORDER BY n.nspname <> $1, 1 LIMIT 1), COALESCE((
 			SELECT CASE relkind WHEN 'v' THEN 'a view' WHEN 'm' THEN 'a materialized view' WHEN 'f' THEN 'a foreign table' ELSE 'no table' END
 			FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-			WHERE n.nspname = $1 AND c.relname = $2), '')`, schema, name).Scan(&database, &kind)
+			WHERE n.nspname = $1 AND c.relname = $2), '')`, schema, name).Scan(&database, &similar, &kind)
 	switch {
 	case err != nil:
 		return Problem(err)
@@ -137,8 +141,12 @@ func (s *Session) tableNotFound(ctx context.Context, schema, name string, o conf
 		return &relay.Problem{Reason: TableNotFound, Message: fmt.Sprintf(
 			"%s.%s in database %q is %s; the relay needs the table behind it: correct spec.outbox.table", schema, name, database, kind)}
 	}
+	there := ""
+	if similar != nil {
+		there = "there is " + *similar + "; "
+	}
 	return &relay.Problem{Reason: TableNotFound, Message: fmt.Sprintf(
-		"database %q has no table %q in schema %q; correct spec.outbox.table, or create it: %s", database, name, schema, ddl(schema, name, o))}
+		"database %q has no table %q in schema %q; %scorrect spec.outbox.table, or create it: %s", database, name, schema, there, ddl(schema, name, o))}
 }
 
 // ddl creates the table that the relay was told of.

@@ -11,8 +11,9 @@ type Memory struct {
 	// table is the OID of the table that all this is about: the numbers of another
 	// one of the same name mean other rows.
 	table uint32
-	// limit is how many rows a read asks for; 0 means as many as it may.
-	limit int
+	// bytes is how many bytes of payloads, as they are stored, a read asks for; 0 is
+	// not known yet.
+	bytes int
 }
 
 // place is how a row is found again.

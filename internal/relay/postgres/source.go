@@ -21,6 +21,11 @@ const (
 	// maxBatchBytes bounds the rows of a batch (law 5). A row that is larger
 	// is a batch of its own.
 	maxBatchBytes = 16 << 20
+	// minReadBytes is the least that a read asks for, besides one row, and slowRead
+	// how long it may take until less is asked for: a read that takes longer than a
+	// statement may never arrives.
+	minReadBytes = 64 << 10
+	slowRead     = 2 * time.Second
 	// staleAfter is how long a read may take before its rows are doubted: a
 	// relay that was stopped in the middle may have lost its session since.
 	staleAfter = time.Second
@@ -60,8 +65,8 @@ var _ relay.Source = (*Source)(nil)
 // goes on where the last one with this memory ended.
 func NewSource(s *Session, table Table, polling config.Polling, encoder *row.Encoder, memory *Memory, watch Watch) *Source {
 	memory.about(table.oid)
-	if memory.limit == 0 {
-		memory.limit = polling.BatchSize
+	if memory.bytes == 0 {
+		memory.bytes = maxBatchBytes
 	}
 	return &Source{
 		session:     s,
@@ -153,7 +158,7 @@ func (s *Source) read(ctx context.Context, settle *places) (items []relay.Item, 
 	if settle != nil {
 		all.Queue(s.settleSQL, settle.args()...)
 	}
-	all.Queue(s.readSQL, append([]any{s.memory.limit}, s.leftOut().args()...)...)
+	all.Queue(s.readSQL, append([]any{s.batchSize, s.memory.bytes}, s.leftOut().args()...)...)
 	start := time.Now()
 	results := s.session.conn.SendBatch(ctx, &all)
 	defer func() { _ = results.Close() }() // again, where it failed: that is told already
@@ -181,6 +186,9 @@ func (s *Source) read(ctx context.Context, settle *places) (items []relay.Item, 
 	cut := b.bytes >= maxBatchBytes
 	rows.Close() // reads and drops what is behind the cut
 	if err := errors.Join(rows.Err(), results.Close()); err != nil {
+		if ctx.Err() != nil { // it comes too slowly; the next session asks for less
+			s.memory.bytes = nextBytes(s.memory.bytes, statementTimeout, true)
+		}
 		return nil, false, s.readError(err)
 	}
 	if settle != nil { // which is durable now
@@ -194,8 +202,9 @@ func (s *Source) read(ctx context.Context, settle *places) (items []relay.Item, 
 	if b.future > 0 {
 		s.watch.Future(b.future)
 	}
-	full = cut || len(b.items) == s.memory.limit
-	s.memory.limit = nextLimit(s.memory.limit, len(b.items), cut, s.batchSize)
+	// Where bytes are the bound there are more rows, or it is not known.
+	full = cut || len(b.items) == s.batchSize || b.bytes >= s.memory.bytes/2
+	s.memory.bytes = nextBytes(s.memory.bytes, time.Since(start), cut)
 	return b.items, full, nil
 }
 
@@ -222,13 +231,20 @@ func (s *Source) settleError(err error) error {
 	return Problem(fmt.Errorf("settling rows of %s: %w", s.table.Name, err))
 }
 
-// nextLimit asks for as many rows as fit last time after a batch was cut
-// short, and for twice as many after that, up to the batch size.
-func nextLimit(limit, read int, cut bool, batchSize int) int {
-	if cut {
-		return max(read, 1)
+// nextBytes is how many bytes of payloads the next read asks for, after one that
+// took so long: half of it where that was slow, or where they were more once they
+// were unpacked than a batch may have; twice as many where it was fast.
+func nextBytes(bytes int, took time.Duration, cut bool) int {
+	switch {
+	case took >= statementTimeout:
+		return max(bytes/8, minReadBytes)
+	case cut || took > slowRead:
+		return max(bytes/2, minReadBytes)
+	case took < slowRead/4:
+		return min(2*bytes, maxBatchBytes)
+	default:
+		return bytes
 	}
-	return min(2*limit, batchSize)
 }
 
 // Acknowledge implements relay.Source.

@@ -42,17 +42,26 @@ const (
 	statusFailed = "FAILED"
 )
 
-// SplitName splits "schema.table"; a bare name is in schema public.
+// SplitName splits "schema.table"; a bare name is in schema public. Names are as the
+// catalog has them, or in quotes as SQL writes them.
 func SplitName(name string) (schema, table string) {
 	if schema, table, ok := strings.Cut(name, "."); ok {
-		return schema, table
+		return unquoted(schema), unquoted(table)
 	}
-	return "public", name
+	return "public", unquoted(name)
 }
 
-// read is the statement that reads a batch: $1 is the most rows, $2 the numbers of
-// those to leave out, and $3 their ids where numbers are not unique. Its columns
-// are in the order of the column constants.
+func unquoted(name string) string {
+	if inner, ok := strings.CutPrefix(name, `"`); ok && strings.HasSuffix(inner, `"`) {
+		return strings.ReplaceAll(strings.TrimSuffix(inner, `"`), `""`, `"`)
+	}
+	return name
+}
+
+// read is the statement that reads a batch: $1 is the most rows, $2 how many bytes
+// their payloads may have together as they are stored, besides the last one's, $3
+// are the numbers of those to leave out, and $4 their ids where numbers are not
+// unique. Its columns are in the order of the column constants.
 //
 // It returns, by number, the first rows of {visible now} without those that are
 // left out, which is right for each key: whose writers take turns, so that a
@@ -69,12 +78,18 @@ func (t Table) read() string {
 	exprs = append(exprs, orNull(c.Headers, text, "text"), orNull(c.CreatedAt, timestamp, "timestamptz"))
 	// A subquery that is not correlated is hashed, whatever the statistics say, and
 	// keeps the order of the index.
-	out := fmt.Sprintf("%s::int8 NOT IN (SELECT unnest($2::int8[]))", quote(c.Sequence))
+	out := fmt.Sprintf("%s::int8 NOT IN (SELECT unnest($3::int8[]))", quote(c.Sequence))
 	if !t.uniqueSequence {
-		out = fmt.Sprintf("(%s::int8, %s) NOT IN (SELECT * FROM unnest($2::int8[], $3::text[]))", quote(c.Sequence), text(c.ID))
+		out = fmt.Sprintf("(%s::int8, %s) NOT IN (SELECT * FROM unnest($3::int8[], $4::text[]))", quote(c.Sequence), text(c.ID))
 	}
-	return fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT $1", strings.Join(exprs, ", "), t.Name, and(t.pending(), out), quote(c.Sequence))
+	// The size is that of what is stored: nothing is fetched and unpacked for it.
+	first := fmt.Sprintf("SELECT *, sum(pg_column_size(%[1]s)) OVER (ORDER BY %[2]s ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS %[3]s FROM %[4]s WHERE %[5]s ORDER BY %[2]s LIMIT $1",
+		quote(c.Payload), quote(c.Sequence), bytesBefore, t.Name, and(t.pending(), out))
+	return fmt.Sprintf("SELECT %s FROM (%s) AS outbox WHERE coalesce(%s, 0) <= $2 ORDER BY %s", strings.Join(exprs, ", "), first, bytesBefore, quote(c.Sequence))
 }
+
+// bytesBefore names a column of no table.
+const bytesBefore = `"weir bytes before"`
 
 func and(conditions ...string) string {
 	return strings.Join(slices.DeleteFunc(conditions, func(c string) bool { return c == "" }), " AND ")

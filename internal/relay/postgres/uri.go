@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -27,16 +28,56 @@ func readURI(file string) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
+// foreign are parameters of a URI that are for another client than this one: what
+// libpq, the JDBC driver and Prisma do by themselves. A server refuses a session
+// that asks for one of them.
+var foreign = strings.Fields(`
+	channel_binding client_encoding fallback_application_name gssdelegation gssencmode gsslib hostaddr keepalives
+	keepalives_count keepalives_idle keepalives_interval krbsrvname load_balance_hosts max_protocol_version
+	min_protocol_version replication require_auth requirepeer requiressl sslcertmode sslcompression sslcrl sslcrldir
+	ssl_max_protocol_version ssl_min_protocol_version tcp_user_timeout
+
+	ApplicationName adaptiveFetch autosave binaryTransfer connectTimeout currentSchema defaultRowFetchSize
+	loadBalanceHosts loginTimeout prepareThreshold reWriteBatchedInserts socketTimeout ssl sslfactory stringtype
+	targetServerType tcpKeepAlive
+
+	connection_limit pgbouncer pool_timeout schema socket_timeout sslaccept statement_cache_size`)
+
+// plainURI is a connection URI as people have it, without the quotes of an .env file,
+// the prefixes of drivers and what is for another client.
+func plainURI(text string) string {
+	for _, quote := range []string{`"`, "'"} {
+		if inner, ok := strings.CutPrefix(text, quote); ok && strings.HasSuffix(inner, quote) {
+			text = strings.TrimSpace(strings.TrimSuffix(inner, quote))
+		}
+	}
+	text = strings.TrimPrefix(text, "jdbc:")
+	if scheme, rest, found := strings.Cut(text, "://"); found && strings.HasPrefix(scheme, "postgresql+") {
+		text = "postgresql://" + rest // of SQLAlchemy, with its driver
+	}
+	base, query, found := strings.Cut(text, "?")
+	if !found || strings.Contains(query, "@") {
+		return text
+	}
+	own := slices.DeleteFunc(strings.Split(query, "&"), func(one string) bool {
+		name, _, _ := strings.Cut(one, "=")
+		return slices.Contains(foreign, name)
+	})
+	if len(own) == 0 {
+		return base
+	}
+	return base + "?" + strings.Join(own, "&")
+}
+
 // parseURI parses a connection URI. Where it cannot, fault says why, and
 // nothing of the text: it may be any key of any Secret, named by mistake, and a
 // parser's error quotes what it has read.
 func parseURI(text string) (config *pgx.ConnConfig, fault string) {
+	text = plainURI(text)
 	scheme, rest, found := strings.Cut(text, "://")
 	switch {
 	case text == "":
 		return nil, "it is empty"
-	case strings.HasPrefix(text, "jdbc:"):
-		return nil, "it begins with jdbc:; name the key that holds the plain URI (CloudNativePG writes it under uri)"
 	case !found && strings.Contains(text, "="):
 		return nil, "it consists of keywords (host=… user=…); write it as postgresql://user:password@host:port/database"
 	case !found || scheme != "postgresql" && scheme != "postgres":

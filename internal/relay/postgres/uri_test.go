@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,9 +23,9 @@ func TestNothingOfASecretIsTold(t *testing.T) {
 		"a private key":        {"-----BEGIN PRIVATE KEY-----\nMIIEvQ" + canary + "\n-----END PRIVATE KEY-----\n", "it does not begin with postgresql://"},
 		"empty":                {" \n", "it is empty"},
 		"no scheme":            {"relay:" + canary + "@host/db", "it does not begin with postgresql://"},
-		"in quotes":            {`"postgresql://relay:` + canary + `@host/db"`, "it does not begin with postgresql://"},
+		"in one quote":         {`"postgresql://relay:` + canary + `@host/db`, "it does not begin with postgresql://"},
 		"another scheme":       {"mysql://relay:" + canary + "@host/db", "it does not begin with postgresql://"},
-		"JDBC":                 {"jdbc:postgresql://host/db?user=relay&password=" + canary, "it begins with jdbc:"},
+		"JDBC without a user":  {"jdbc:postgresql://host/db?password=" + canary, "it names no user"},
 		"keywords":             {"host=h password=" + canary, "it consists of keywords"},
 		"keywords with spaces": {"host = h password = 'S3 " + canary + "'", "it consists of keywords"},
 		"a raw percent sign":   {"postgresql://relay:first:second@third%zz" + canary + "host/db", "it cannot be parsed"},
@@ -75,14 +76,29 @@ func TestURIs(t *testing.T) {
 		"postgresql://h/db?user=app&password=pw":                          {"app", "pw", "db"},
 		"postgres://app:p%40ss%2Fw%25@h/db":                               {"app", "p@ss/w%", "db"},
 		"postgresql://app:pw@one:1,two:2/db?target_session_attrs=standby": {"app", "pw", "db"},
+		"jdbc:postgresql://h:5432/db?user=app&password=pw&ssl=true":       {"app", "pw", "db"},
+		"postgresql+psycopg2://app:pw@h/db":                               {"app", "pw", "db"},
+		`"postgresql://app:pw@h/db"`:                                      {"app", "pw", "db"},
+		"'postgresql://app:pw@h/db?schema=public&pgbouncer=true'":         {"app", "pw", "db"},
 	} {
 		config, fault := parseURI(text)
 		if fault != "" {
 			t.Errorf("%s: %s", text, fault)
 			continue
 		}
-		if got := [3]string{config.User, config.Password, config.Database}; got != want {
-			t.Errorf("%s: got %q, want %q", text, got, want)
+		if got := [3]string{config.User, config.Password, config.Database}; got != want || len(config.RuntimeParams) > 0 {
+			t.Errorf("%s: got %q, want %q; the server is asked for %v", text, got, want, config.RuntimeParams)
+		}
+	}
+}
+
+// What is for another client is dropped, and what is for the server is passed on.
+func TestParametersOfOtherClients(t *testing.T) {
+	t.Parallel()
+	for _, name := range foreign {
+		config, fault := parseURI("postgresql://app:pw@h/db?" + name + "=1&search_path=app&" + name + "=2")
+		if fault != "" || !maps.Equal(config.RuntimeParams, map[string]string{"search_path": "app"}) {
+			t.Errorf("%s: %q; the server is asked for %v", name, fault, config.RuntimeParams)
 		}
 	}
 }

@@ -49,7 +49,8 @@ func NewEncoder(routes []config.Route) *Encoder {
 //     Kafka keeps no order.
 //   - The headers are id (stable, so that consumers can drop duplicates: law
 //     7), type, aggregatetype, and then the entries of the headers column.
-//   - A NULL payload is refused: in a compacted topic it would delete the key.
+//   - A NULL payload is a record without a value: in a compacted topic it deletes the
+//     key. Whoever does not want that declares the column NOT NULL.
 //   - The timestamp is the created column's; without one the client sets the
 //     time of producing.
 func (e *Encoder) Encode(row Row, record *kgo.Record) error {
@@ -60,9 +61,6 @@ func (e *Encoder) Encode(row Row, record *kgo.Record) error {
 	record.Topic = topic
 	if row.ID == nil {
 		return errors.New("the id is NULL; consumers need it to drop duplicates")
-	}
-	if row.Payload == nil {
-		return errors.New("the payload is NULL; a record without a value would be a tombstone")
 	}
 	headers := append(record.Headers,
 		kgo.RecordHeader{Key: HeaderID, Value: row.ID},
