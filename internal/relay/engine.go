@@ -108,9 +108,9 @@ func (e *Engine) rewind() {
 
 // launch sends off what was read, without the items of topics that are held.
 func (e *Engine) launch(ctx context.Context) error {
-	var items []Item
+	var items, rest []Item
 	flown := map[string]int{}
-	for _, item := range e.waiting {
+	for i, item := range e.waiting {
 		topic := topicOf(item)
 		room := e.holds.room(topic)
 		if e.holds.closed() || room >= 0 && flown[topic] >= room {
@@ -128,13 +128,22 @@ func (e *Engine) launch(ctx context.Context) error {
 			e.aside++
 			continue
 		}
+		alone := e.Sink.Alone(item.Record)
+		if alone && len(items) > 0 {
+			rest = e.waiting[i:]
+			break
+		}
 		flown[topic]++
 		items = append(items, item)
+		if alone {
+			rest = e.waiting[i+1:]
+			break
+		}
 	}
-	if len(e.waiting) > 0 {
+	if len(e.waiting) > 0 && len(rest) == 0 {
 		e.holds.opened()
 	}
-	e.waiting = nil
+	e.waiting = rest
 	if len(items) == 0 {
 		return nil
 	}
@@ -348,12 +357,9 @@ func (e *Engine) hold(topic string, problem *Problem) {
 	e.assess()
 }
 
-// block holds the topic of an item that can never be published, unless it was only
-// the sink that cannot: then the error says so.
+// block holds the topic of an item that can never be published. The error is the
+// source's.
 func (e *Engine) block(ctx context.Context, item Item, cause error) error {
-	if problem, ok := errors.AsType[*Problem](cause); ok && problem.Broken {
-		return problem
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), SettleTimeout)
 	defer cancel()
 	problem := e.Source.Block(ctx, item.Number, cause)

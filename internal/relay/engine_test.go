@@ -147,6 +147,7 @@ type memorySink struct {
 	mu      sync.Mutex
 	log     []string // acknowledged values
 	flights []int    // how many records each had
+	alone   string   // the value of a record that must be sent by itself
 	away    bool     // answers nothing until ctx ends
 }
 
@@ -156,6 +157,8 @@ func (s *memorySink) Refuse(r *kgo.Record) error {
 	}
 	return nil
 }
+
+func (s *memorySink) Alone(r *kgo.Record) bool { return string(r.Value) == s.alone }
 
 func (s *memorySink) Send(ctx context.Context, records []*kgo.Record, done func(int, error)) {
 	s.mu.Lock()
@@ -417,6 +420,23 @@ func TestReadsAndSettlesWhileAFlightIsInTheAir(t *testing.T) {
 		}
 		if got := sink.flights; !slices.Equal(got, []int{10, 10}) {
 			t.Errorf("flights of %v", got)
+		}
+		stop()
+	})
+}
+
+// A record that must be sent by itself is, in its place.
+func TestARecordFliesAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := &memorySource{rows: numbers(1, 10), batch: 10}
+		sink := &memorySink{delay: time.Millisecond, alone: "4"}
+		_, stop := run(t, source, sink)
+		pass(time.Second)
+		if !slices.Equal(sink.flights, []int{3, 1, 6}) || !slices.Equal(sink.values(), []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10"}) {
+			t.Errorf("flights of %v: %v", sink.flights, sink.values())
+		}
+		if diff := cmp.Diff(numbers(1, 10), source.settledRows()); diff != "" {
+			t.Errorf("settled (-want +got):\n%s", diff)
 		}
 		stop()
 	})

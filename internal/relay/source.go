@@ -68,9 +68,10 @@ const (
 // kafkasink.Sink is the one that is real.
 type Sink interface {
 	// Refuse returns why a record can never be published, as far as that is
-	// known before producing it: it is larger than its topic allows. A
-	// *Problem that is Broken says that a new sink might not refuse it.
+	// known before producing it: it is too large, whatever becomes of it.
 	Refuse(record *kgo.Record) error
+	// Alone says whether a record must be sent by itself.
+	Alone(record *kgo.Record) bool
 	// Send hands over records, all of them before the first is sent where their
 	// order matters, and returns at once; done is called exactly once for each,
 	// from any goroutine, with nil after the acknowledgement. Once a record has

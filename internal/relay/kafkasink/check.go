@@ -42,7 +42,7 @@ func (s *Sink) Check(ctx context.Context, topics []string) (problem *relay.Probl
 }
 
 // Learn reads how large a record of these topics may be, as far as the principal
-// may read it, for Refuse.
+// may read it, for Alone.
 func (s *Sink) Learn(ctx context.Context, topics []string) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()

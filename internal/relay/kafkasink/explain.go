@@ -31,7 +31,7 @@ const (
 // refusals are what a broker answers to a record, or to a batch for one of its
 // records, that it will never take.
 var refusals = []*kerr.Error{
-	kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.InvalidTimestamp,
+	kerr.InvalidRecord, kerr.InvalidTimestamp,
 	kerr.UnsupportedForMessageFormat, kerr.PolicyViolation, kerr.InvalidTopicException,
 }
 
@@ -39,6 +39,9 @@ var refusals = []*kerr.Error{
 // producer mean.
 func (s *Sink) Judge(record *kgo.Record, err error) (relay.Verdict, *relay.Problem) {
 	topic := record.Topic
+	if errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge) {
+		return s.tooLarge(topic, err)
+	}
 	for _, refusal := range refusals {
 		if errors.Is(err, refusal) {
 			return relay.Refused, &relay.Problem{Reason: RecordRefused, Err: err, Message: fmt.Sprintf("topic %q does not take its record: %s", topic, kafka.Cause(err))}

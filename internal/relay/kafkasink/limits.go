@@ -70,29 +70,41 @@ func (l *limits) mayAsk() bool {
 	return true
 }
 
-// Refuse implements relay.Sink. The Kafka client learns a topic's limit once;
-// when the limit has changed, a new Sink is needed.
+// Refuse implements relay.Sink. The broker judges a record after compression, so that
+// only what the client cannot send is refused before.
 func (s *Sink) Refuse(record *kgo.Record) error {
-	topic := record.Topic
-	allowed := s.limits.maxBytes(topic)
-	if batchBytes(record) <= int64(allowed) {
+	if batchBytes(record) <= mostMaxBytes {
 		return nil
 	}
+	return fmt.Errorf("it makes a record of up to %d bytes, and no more than %d can be sent: make the row smaller", batchBytes(record), mostMaxBytes)
+}
+
+// Alone implements relay.Sink: a record that is larger than its topic's limit may be
+// smaller once it is compressed, which the broker has to judge, and others with it
+// would be refused for it.
+func (s *Sink) Alone(record *kgo.Record) bool {
+	return batchBytes(record) > int64(s.limits.maxBytes(record.Topic))
+}
+
+// tooLarge judges a record, or a batch, that the broker found larger than its topic
+// allows. The Kafka client learns a topic's limit once; where that has changed, a
+// new Sink is needed.
+func (s *Sink) tooLarge(topic string, err error) (relay.Verdict, *relay.Problem) {
 	limit, known := s.limits.get(topic)
 	if s.limits.mayAsk() {
 		ctx, cancel := context.WithTimeout(context.Background(), diagnoseTimeout)
 		defer cancel()
-		if now, ok := s.readLimits(ctx, []string{topic})[topic]; ok && now != limit {
-			return &relay.Problem{Reason: TopicLimitChanged, Broken: true, Message: fmt.Sprintf(
+		if now, ok := s.readLimits(ctx, []string{topic})[topic]; ok && known && now != limit {
+			return relay.Broken, &relay.Problem{Reason: TopicLimitChanged, Broken: true, Err: err, Message: fmt.Sprintf(
 				"max.message.bytes of topic %q has changed; the producer starts again", topic)}
 		}
 	}
-	if !known {
-		return fmt.Errorf("it makes a record larger than %d bytes, which is taken for the limit of topic %q because %s may not read "+
-			"its max.message.bytes (DESCRIBE_CONFIGS)", allowed, topic, s.principal())
+	takes := ""
+	if known {
+		takes = fmt.Sprintf(", %d bytes after compression", limit)
 	}
-	return fmt.Errorf("it makes a record of up to %d bytes, and topic %q takes %d: raise max.message.bytes in spec.config of its Topic, or make the row smaller",
-		batchBytes(record), topic, allowed)
+	return relay.Refused, &relay.Problem{Reason: RecordRefused, Err: err, Message: fmt.Sprintf(
+		"it makes a record that is larger than topic %q takes%s: raise max.message.bytes in spec.config of its Topic, or make the row smaller", topic, takes)}
 }
 
 // readLimits reads the topics' max.message.bytes where the principal may

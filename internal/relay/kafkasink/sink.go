@@ -56,7 +56,10 @@ type Options struct {
 
 // Sink produces records. It is safe for concurrent use and implements relay.Sink.
 type Sink struct {
-	client  *kgo.Client
+	client *kgo.Client
+	// wide sends the records that are alone: its batches may be larger than a topic
+	// allows before they are compressed.
+	wide    *kgo.Client
 	options Options
 
 	limits limits
@@ -83,7 +86,6 @@ func New(o Options) (*Sink, error) {
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		// With a nil hasher this hashes keys as the Java client does (murmur2).
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
-		kgo.ProducerBatchMaxBytesFn(s.limits.maxBytes),
 		// Waiting for company only adds latency: while the first requests are
 		// in flight, the rest of a source batch fills the next ones.
 		kgo.ProducerLinger(0),
@@ -92,6 +94,10 @@ func New(o Options) (*Sink, error) {
 		kgo.UnknownTopicRetries(unknownTopicRetries),
 		kgo.WithHooks(connectHook{&s.dialError}),
 	)
+	if s.wide, err = kgo.NewClient(append(slices.Clip(opts), kgo.ProducerBatchMaxBytes(mostMaxBytes))...); err != nil {
+		return nil, err
+	}
+	opts = append(opts, kgo.ProducerBatchMaxBytesFn(s.limits.maxBytes))
 	if !o.Shared {
 		// A client fails everything that is buffered for a partition when one of its
 		// batches is refused; what would be handed over after that would be published
@@ -108,13 +114,20 @@ func New(o Options) (*Sink, error) {
 }
 
 // Close gives up what is in flight and ends all connections.
-func (s *Sink) Close() { s.client.Close() }
+func (s *Sink) Close() {
+	s.client.Close()
+	s.wide.Close()
+}
 
 // Send implements relay.Sink.
 func (s *Sink) Send(ctx context.Context, records []*kgo.Record, done func(i int, err error)) {
-	if s.options.Shared {
+	client := s.client
+	if len(records) == 1 && s.Alone(records[0]) {
+		client = s.wide
+	}
+	if s.options.Shared || client == s.wide {
 		for i, record := range records {
-			s.client.Produce(ctx, record, func(_ *kgo.Record, err error) { done(i, err) })
+			client.Produce(ctx, record, func(_ *kgo.Record, err error) { done(i, err) })
 		}
 		return
 	}

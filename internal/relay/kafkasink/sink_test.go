@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/weir-dev/weir/internal/relay"
 	"github.com/weir-dev/weir/internal/relay/config"
 )
 
@@ -70,7 +70,7 @@ func TestBatchBytes(t *testing.T) {
 	}
 }
 
-func TestRefuse(t *testing.T) {
+func TestTooLargeForTheTopic(t *testing.T) {
 	t.Parallel()
 	s, err := New(Options{Kafka: config.Kafka{BootstrapServers: []string{"127.0.0.1:1"}}})
 	if err != nil {
@@ -81,21 +81,32 @@ func TestRefuse(t *testing.T) {
 	for _, test := range []struct {
 		topic  string
 		bytes  int
+		alone  bool
 		refuse string
 	}{
-		{"small", 300, ""},
-		{"small", 500, `it makes a record of up to 601 bytes, and topic "small" takes 500: raise max.message.bytes in spec.config of its Topic, or make the row smaller`},
-		{"large", 2_000_000, ""},
-		{"unknown", 900_000, ""},
-		{"unknown", 1_000_000, `it makes a record larger than 1000012 bytes, which is taken for the limit of topic "unknown" because the client certificate's principal ` +
-			`may not read its max.message.bytes (DESCRIBE_CONFIGS)`},
+		{"small", 300, false, ""},
+		{"small", 500, true, ""},
+		{"large", 2_000_000, false, ""},
+		{"large", 3_000_000, true, ""},
+		{"unknown", 900_000, false, ""},
+		{"unknown", 1_000_000, true, ""},
+		{"large", 95_000_000, true, "it makes a record of up to 95000101 bytes, and no more than 94371840 can be sent: make the row smaller"},
 	} {
+		record := &kgo.Record{Topic: test.topic, Value: make([]byte, test.bytes)}
 		got := ""
-		if err := s.Refuse(&kgo.Record{Topic: test.topic, Value: []byte(strings.Repeat("x", test.bytes))}); err != nil {
+		if err := s.Refuse(record); err != nil {
 			got = err.Error()
 		}
-		if got != test.refuse {
-			t.Errorf("%d bytes to %s: got %q, want %q", test.bytes, test.topic, got, test.refuse)
+		if alone := s.Alone(record); got != test.refuse || alone != test.alone {
+			t.Errorf("%d bytes to %s: alone %t, refused for %q; want %t, %q", test.bytes, test.topic, alone, got, test.alone, test.refuse)
+		}
+	}
+	for topic, want := range map[string]string{
+		"small":   `it makes a record that is larger than topic "small" takes, 500 bytes after compression: raise max.message.bytes in spec.config of its Topic, or make the row smaller`,
+		"unknown": `it makes a record that is larger than topic "unknown" takes: raise max.message.bytes in spec.config of its Topic, or make the row smaller`,
+	} {
+		if verdict, problem := s.Judge(&kgo.Record{Topic: topic}, kerr.MessageTooLarge); verdict != relay.Refused || problem.Message != want {
+			t.Errorf("verdict %d, problem %+v", verdict, problem)
 		}
 	}
 }

@@ -68,8 +68,8 @@ func TestPoisonRow(t *testing.T) {
 			numbers: []int{1, 2, 3, 5, 6},
 		},
 		"too large, dropped": {
-			spoil:   "UPDATE outbox SET payload = to_jsonb(repeat('x', 2000000)) WHERE seq = 4",
-			cause:   "it makes a record larger than 1000012 bytes, which is taken for the limit of topic ",
+			spoil:   "UPDATE outbox SET payload = to_jsonb((SELECT string_agg(md5(n::text), '') FROM generate_series(1, 60000) n)) WHERE seq = 4",
+			cause:   "it makes a record that is larger than topic ",
 			cure:    "DELETE FROM public.outbox WHERE seq = 4",
 			numbers: []int{1, 2, 3, 5, 6},
 		},
@@ -125,7 +125,7 @@ func TestTopicLimit(t *testing.T) {
 	limit := "2000"
 	p.createTopic(p.topic+"-small", map[string]*string{"max.message.bytes": &limit})
 	p.insert("a", 1, 30) // more than fits in one batch of the topic
-	p.exec("INSERT INTO outbox (aggregatetype, aggregateid, type, payload) SELECT 'order', 'a', 'OrderPlaced', jsonb_build_object('x', string_agg(md5(n::text), '')) FROM generate_series(1, 100) n")
+	p.exec("INSERT INTO outbox (aggregatetype, aggregateid, type, payload) SELECT 'order', 'a', 'OrderPlaced', jsonb_build_object('x', string_agg(md5(n::text), '')) FROM generate_series(1, 1000) n")
 	p.insert("a", 31, 5)
 	r := p.start()
 	problem := r.awaitPhase(config.Failing).Problem
@@ -146,9 +146,9 @@ func TestTopicLimitIsRaised(t *testing.T) {
 	p := newPipeline(t)
 	p.grant(p.topic, kadm.OpDescribeConfigs)
 	p.insert("a", 1, 1)
-	p.exec("INSERT INTO outbox (aggregatetype, aggregateid, type, payload) VALUES ('order', 'a', 'OrderPlaced', jsonb_build_object('n', 2, 'x', repeat('x', 2000000)))")
+	p.exec("INSERT INTO outbox (aggregatetype, aggregateid, type, payload) VALUES ('order', 'a', 'OrderPlaced', jsonb_build_object('n', 2, 'x', (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 60000) n)))")
 	r := p.start()
-	want := fmt.Sprintf("topic %q takes 1048588: raise max.message.bytes in spec.config of its Topic", p.topic)
+	want := fmt.Sprintf("larger than topic %q takes, 1048588 bytes after compression: raise max.message.bytes in spec.config of its Topic", p.topic)
 	if problem := r.awaitPhase(config.Failing).Problem; problem.Reason != "PoisonRow" || !strings.Contains(problem.Message, want) {
 		t.Errorf("problem: %+v", problem)
 	}
@@ -158,6 +158,21 @@ func TestTopicLimitIsRaised(t *testing.T) {
 	}
 	env.Until(t, "the row to be settled", func() bool { return p.pending("true") == 0 })
 	if diff := cmp.Diff(upTo(2), numbersByKey(t, p.records(p.topic))["a"]); diff != "" {
+		t.Errorf("numbers (-want +got):\n%s", diff)
+	}
+}
+
+// TestSizeIsJudgedAfterCompression checks that a row is no poison which is larger than
+// its topic allows and smaller once it is compressed.
+func TestSizeIsJudgedAfterCompression(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	p.insert("a", 1, 5)
+	p.insertPadded("a", 6, 3, 1_900_000)
+	p.insert("a", 9, 5)
+	p.start()
+	env.Until(t, "all rows to be settled", func() bool { return p.pending("true") == 0 })
+	if diff := cmp.Diff(upTo(13), numbersByKey(t, p.records(p.topic))["a"]); diff != "" {
 		t.Errorf("numbers (-want +got):\n%s", diff)
 	}
 }

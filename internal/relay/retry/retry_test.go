@@ -2,6 +2,7 @@ package retry
 
 import (
 	"bytes"
+	"crypto/rand"
 	"strings"
 	"testing"
 	"time"
@@ -189,15 +190,21 @@ func TestLargeRecords(t *testing.T) {
 	p.client = p.kafka.Client(t, p.kafka.Admin, kgo.ProducerBatchMaxBytes(4_000_000))
 	w, _ := p.active()
 	retry := p.reader(deadletter.Retry(group))
-	failed := func(size int) {
+	failed := func(size int, random bool) {
 		t.Helper()
-		p.produce(&kgo.Record{Topic: deadletter.Failed(group), Key: []byte("k"), Value: make([]byte, size)})
+		value := make([]byte, size)
+		if random {
+			rand.Read(value) // it does not get smaller by compression, after which the broker judges it
+		}
+		p.produce(&kgo.Record{Topic: deadletter.Failed(group), Key: []byte("k"), Value: value})
 	}
-	failed(1_200_000)
+	failed(1_200_000, true)
 	retry.next(1)
-	failed(2_000_000)
+	failed(3_200_000, false)
+	retry.next(1)
+	failed(2_000_000, true)
 	state := p.awaitGroup(w, group, "the record to be refused", failing)
-	if state.Problem.Reason != recordRefused || !strings.Contains(state.Problem.Message, "the record at offset 1 of "+deadletter.Failed(group)) {
+	if state.Problem.Reason != recordRefused || !strings.Contains(state.Problem.Message, "the record at offset 2 of "+deadletter.Failed(group)) {
 		t.Errorf("problem: %+v", state.Problem)
 	}
 	limit("4000000", deadletter.Wait(group, 1))
