@@ -141,8 +141,8 @@ type Database struct {
 
 // Outbox describes an outbox table.
 type Outbox struct {
-	// Table is "schema.table", or "table" in the schema public: each as the catalog
-	// has it, or in quotes as SQL writes it.
+	// Table is "schema.table", or "table" in the schema public: each as the
+	// catalog has it, or in quotes as SQL writes it.
 	// +optional
 	// +kubebuilder:default=public.outbox
 	// +kubebuilder:validation:MaxLength=127

@@ -77,6 +77,9 @@ func (l *Ledger[T]) Rewind() {
 // Owed are the items that were acknowledged and are not settled, in order.
 func (l *Ledger[T]) Owed() iter.Seq2[int64, T] { return l.in(acknowledged) }
 
+// Out are the items that are handed out, in order.
+func (l *Ledger[T]) Out() iter.Seq2[int64, T] { return l.in(handedOut) }
+
 // All are the items that are handed out or owed, in order.
 func (l *Ledger[T]) All() iter.Seq2[int64, T] { return l.in(handedOut, acknowledged) }
 

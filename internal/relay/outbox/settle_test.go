@@ -42,6 +42,11 @@ func TestMark(t *testing.T) {
 	if diff := cmp.Diff(upTo(510), numbersByKey(t, p.records(p.topic))["a"]); diff != "" {
 		t.Errorf("numbers (-want +got):\n%s", diff)
 	}
+
+	// One that is set back is published again, wherever its number lies.
+	p.exec("UPDATE outbox SET status = 'PENDING' WHERE seq = 7")
+	env.Until(t, "the row to be published again", func() bool { return p.published() == 511 })
+	env.Until(t, "the row to be marked again", func() bool { return p.pending("status = 'SENT'") == 510 })
 }
 
 // TestPoisonRow checks onPoison Block: the relay stops in front of the row, says

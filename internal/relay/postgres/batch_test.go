@@ -126,10 +126,10 @@ func TestStatements(t *testing.T) {
 	for name, test := range map[string]struct{ got, want string }{
 		"read": {deleting.read(), `SELECT "seq"::int8, "id"::text, "aggregatetype"::text, "aggregateid"::text, "type"::text, "pay""load"::text, ` +
 			`NULL::text, NULL::timestamptz FROM (SELECT *, sum(pg_column_size("pay""load")) OVER (ORDER BY "seq" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS "weir bytes before" ` +
-			`FROM public.outbox WHERE "seq"::int8 NOT IN (SELECT unnest($3::int8[])) ORDER BY "seq" LIMIT $1) AS outbox WHERE coalesce("weir bytes before", 0) <= $2 ORDER BY "seq"`},
+			`FROM public.outbox WHERE "seq" > $3::int8 AND "seq"::int8 NOT IN (SELECT unnest($4::int8[])) ORDER BY "seq" LIMIT $1) AS outbox WHERE coalesce("weir bytes before", 0) <= $2 ORDER BY "seq"`},
 		"read, mark": {marking.read(), `SELECT "seq"::int8, "id"::text, "aggregatetype"::text, "aggregateid"::text, "type"::text, "pay""load", ` +
 			`"headers"::text, "created_at"::timestamptz FROM (SELECT *, sum(pg_column_size("pay""load")) OVER (ORDER BY "seq" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS "weir bytes before" ` +
-			`FROM public.outbox WHERE "status" IS DISTINCT FROM 'SENT' AND ("seq"::int8, "id"::text) NOT IN (SELECT * FROM unnest($3::int8[], $4::text[])) ORDER BY "seq" LIMIT $1) AS outbox ` +
+			`FROM public.outbox WHERE "seq" > $3::int8 AND "status" IS DISTINCT FROM 'SENT' AND ("seq"::int8, "id"::text) NOT IN (SELECT * FROM unnest($4::int8[], $5::text[])) ORDER BY "seq" LIMIT $1) AS outbox ` +
 			`WHERE coalesce("weir bytes before", 0) <= $2 ORDER BY "seq"`},
 		"settle": {deleting.settle(), `DELETE FROM public.outbox WHERE "seq" = ANY($1::int8[])`},
 		"settle, mark": {marking.settle(), `WITH marked AS (UPDATE public.outbox SET "status" = 'SENT', "published_at" = clock_timestamp() ` +

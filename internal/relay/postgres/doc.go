@@ -7,11 +7,13 @@
 // # Why there is no cursor
 //
 // Commit order is not sequence order: a row with a lower number may become
-// visible after higher ones were published. A read therefore has no lower
-// bound: it takes the lowest numbers that are there now and not in the ledger
-// (Table.read). A bound on the last number settled would be wrong even for a
-// busy key: the writers of one key serialise, so a key's earlier row is visible
-// to every snapshot that sees its later row, but not to every earlier snapshot.
+// visible after higher ones were published. A read therefore takes the lowest
+// numbers that are there now and not in the ledger (Table.read). A bound on the
+// last number settled would be wrong even for a busy key: the writers of one key
+// serialise, so a key's earlier row is visible to every snapshot that sees its
+// later row, but not to every earlier snapshot. The bound that reads do have is
+// proven first, and spares them the rows that were deleted and that an old
+// snapshot keeps (bound.go).
 //
 // # What is owed
 //

@@ -32,6 +32,10 @@ func (s *Session) Preflight(ctx context.Context, o config.Outbox) (Table, error)
 	if err := s.checkSequence(ctx, found, o.Columns.Sequence); err != nil {
 		return Table{}, err
 	}
+	numbers, err := s.givesOutNumbers(ctx, found, o.Columns.Sequence)
+	if err != nil {
+		return Table{}, err
+	}
 	return Table{
 		Name:           found.name,
 		oid:            found.oid,
@@ -39,6 +43,7 @@ func (s *Session) Preflight(ctx context.Context, o config.Outbox) (Table, error)
 		columns:        o.Columns,
 		mark:           o.AfterPublish == config.Mark,
 		binaryPayload:  found.columns[o.Columns.Payload].base == "bytea",
+		numbers:        numbers,
 		uniqueSequence: found.columns[o.Columns.Sequence].unique,
 	}, nil
 }
@@ -177,6 +182,27 @@ func (i inspection) checkRowSecurity() error {
 	}
 	return &relay.Problem{Reason: PrivilegeMissing, Message: fmt.Sprintf(
 		"row level security may hide rows of %[1]s from role %[2]s; run: ALTER ROLE %[2]s BYPASSRLS, or: CREATE POLICY relay ON %[1]s TO %[2]s USING (true)", i.name, i.role)}
+}
+
+// givesOutNumbers says whether the numbers of a column are those of its own sequence,
+// one by one and upwards, whoever inserts: nothing else may write it, and no trigger
+// takes a number for longer than the INSERT has its lock.
+func (s *Session) givesOutNumbers(ctx context.Context, i inspection, name string) (bool, error) {
+	const beforeInsertRow = 1 | 2 | 4 // of pg_trigger.h
+	var is bool
+	err := s.conn.QueryRow(ctx, `
+		SELECT EXISTS (
+			SELECT FROM pg_attribute a
+			JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
+			  AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype = 'i'
+			JOIN pg_sequence s ON s.seqrelid = d.objid
+			WHERE a.attrelid = $1 AND a.attnum = $2 AND a.attidentity = 'a' AND s.seqcache = 1 AND s.seqincrement > 0 AND NOT s.seqcycle)
+		AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = $1 AND NOT tgisinternal AND tgtype & $3 = $3)`,
+		i.oid, i.columns[name].number, beforeInsertRow).Scan(&is)
+	if err != nil {
+		return false, Problem(err)
+	}
+	return is, nil
 }
 
 // checkSequence refuses a sequence with CACHE: each session would take numbers

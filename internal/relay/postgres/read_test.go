@@ -38,13 +38,7 @@ func newSource(t *testing.T, memory *Memory, batchSize int) (source *Source, db 
 		t.Fatal(err)
 	}
 	t.Cleanup(session.Close)
-	o := config.Outbox{
-		Table:        "public.outbox",
-		Columns:      config.Columns{ID: "id", AggregateType: "aggregatetype", AggregateID: "aggregateid", Type: "type", Payload: "payload", Sequence: "seq"},
-		Polling:      config.Polling{MaxInterval: config.Duration(time.Millisecond), BatchSize: batchSize},
-		AfterPublish: config.Delete,
-		Routes:       []config.Route{{Topic: "orders"}},
-	}
+	o := outboxOf(batchSize)
 	table, err := session.Preflight(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -52,6 +46,20 @@ func newSource(t *testing.T, memory *Memory, batchSize int) (source *Source, db 
 	return NewSource(session, table, o.Polling, row.NewEncoder(o.Routes), memory, Watch{
 		Settled: func(int, time.Duration) {}, Future: func(int) {},
 	}), db
+}
+
+func pollingOf(batchSize int) config.Polling {
+	return config.Polling{MaxInterval: config.Duration(time.Millisecond), BatchSize: batchSize}
+}
+
+func outboxOf(batchSize int) config.Outbox {
+	return config.Outbox{
+		Table:        "public.outbox",
+		Columns:      config.Columns{ID: "id", AggregateType: "aggregatetype", AggregateID: "aggregateid", Type: "type", Payload: "payload", Sequence: "seq"},
+		Polling:      pollingOf(batchSize),
+		AfterPublish: config.Delete,
+		Routes:       []config.Route{{Topic: "orders"}},
+	}
 }
 
 func exec(t *testing.T, db *pgx.Conn, sql string, args ...any) {
@@ -143,7 +151,7 @@ func TestReadLeavesOutWhatIsInTheLedger(t *testing.T) {
 	}
 	third := wants(6, 7, 8)
 	source.Acknowledge(third)
-	source = NewSource(source.session, source.table, config.Polling{BatchSize: 3, MaxInterval: config.Duration(time.Millisecond)}, source.encoder, memory, source.watch)
+	source = NewSource(source.session, source.table, pollingOf(3), source.encoder, memory, source.watch)
 	wants(1, 2, 5)
 	if n := left(); n != 3 {
 		t.Errorf("%d rows are left, want 1, 2 and 5", n)

@@ -54,7 +54,8 @@ type Source struct {
 	maxInterval        time.Duration
 	pause              time.Duration // before the next read
 
-	owed owed
+	owed  owed
+	bound bound
 	// locked is why nothing could be read the last time though the session lives.
 	locked *relay.Problem
 }
@@ -136,6 +137,9 @@ func (s *Source) exchange(ctx context.Context, settle places) (items []relay.Ite
 		}
 		items, full, err = s.read(ctx, nil)
 	}
+	if err == nil {
+		err = s.lookForWriters(ctx)
+	}
 	s.locked = nil
 	if answer, answered := errors.AsType[*pgconn.PgError](err); answered && answer.Code == lockNotAvailable && !s.session.conn.IsClosed() {
 		s.locked = &relay.Problem{Reason: TableLocked, Err: err, Message: fmt.Sprintf(
@@ -154,12 +158,14 @@ func (r *refusedSettle) Error() string { return r.answer.Error() }
 // read returns the first rows that are not in the ledger, and whether there may be
 // more, and settles some before that.
 func (s *Source) read(ctx context.Context, settle *places) (items []relay.Item, full bool, err error) {
+	start := time.Now()
 	var all pgx.Batch
 	if settle != nil {
 		all.Queue(s.settleSQL, settle.args()...)
 	}
-	all.Queue(s.readSQL, append([]any{s.batchSize, s.memory.bytes}, s.leftOut().args()...)...)
-	start := time.Now()
+	out := s.leftOut()
+	bound := s.bound.of(start)
+	all.Queue(s.readSQL, append([]any{s.batchSize, s.memory.bytes, bound}, out.args()...)...)
 	results := s.session.conn.SendBatch(ctx, &all)
 	defer func() { _ = results.Close() }() // again, where it failed: that is told already
 	var tag pgconn.CommandTag
@@ -205,6 +211,11 @@ func (s *Source) read(ctx context.Context, settle *places) (items []relay.Item, 
 	// Where bytes are the bound there are more rows, or it is not known.
 	full = cut || len(b.items) == s.batchSize || b.bytes >= s.memory.bytes/2
 	s.memory.bytes = nextBytes(s.memory.bytes, time.Since(start), cut)
+	last := int64(0)
+	if len(read) > 0 {
+		last = read[len(read)-1].sequence
+	}
+	s.bound.read(bound, last, start)
 	return b.items, full, nil
 }
 
@@ -256,6 +267,9 @@ func (s *Source) Acknowledge(numbers []int64) {
 
 // Rewind implements relay.Source.
 func (s *Source) Rewind() {
+	for _, at := range s.memory.ledger.Out() {
+		s.bound.lower(at.sequence)
+	}
 	s.memory.ledger.Rewind()
 	s.pause = 0
 }

@@ -22,6 +22,8 @@ type Table struct {
 	mark    bool
 	// binaryPayload: the payload is bytea and is published as it is.
 	binaryPayload bool
+	// numbers: only the table itself gives out its numbers, one by one and upwards.
+	numbers bool
 	// uniqueSequence: a row is found by its number alone. Without a unique
 	// index the id is compared too: numbers of identity columns can be
 	// inserted by hand, and a row that was never read must not be settled.
@@ -60,8 +62,9 @@ func unquoted(name string) string {
 
 // read is the statement that reads a batch: $1 is the most rows, $2 how many bytes
 // their payloads may have together as they are stored, besides the last one's, $3
-// are the numbers of those to leave out, and $4 their ids where numbers are not
-// unique. Its columns are in the order of the column constants.
+// is the number up to which it need not look, $4 are the numbers of those to leave
+// out, and $5 their ids where numbers are not unique. Its columns are in the order of
+// the column constants.
 //
 // It returns, by number, the first rows of {visible now} without those that are
 // left out, which is right for each key: whose writers take turns, so that a
@@ -78,13 +81,13 @@ func (t Table) read() string {
 	exprs = append(exprs, orNull(c.Headers, text, "text"), orNull(c.CreatedAt, timestamp, "timestamptz"))
 	// A subquery that is not correlated is hashed, whatever the statistics say, and
 	// keeps the order of the index.
-	out := fmt.Sprintf("%s::int8 NOT IN (SELECT unnest($3::int8[]))", quote(c.Sequence))
+	out := fmt.Sprintf("%s::int8 NOT IN (SELECT unnest($4::int8[]))", quote(c.Sequence))
 	if !t.uniqueSequence {
-		out = fmt.Sprintf("(%s::int8, %s) NOT IN (SELECT * FROM unnest($3::int8[], $4::text[]))", quote(c.Sequence), text(c.ID))
+		out = fmt.Sprintf("(%s::int8, %s) NOT IN (SELECT * FROM unnest($4::int8[], $5::text[]))", quote(c.Sequence), text(c.ID))
 	}
 	// The size is that of what is stored: nothing is fetched and unpacked for it.
 	first := fmt.Sprintf("SELECT *, sum(pg_column_size(%[1]s)) OVER (ORDER BY %[2]s ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS %[3]s FROM %[4]s WHERE %[5]s ORDER BY %[2]s LIMIT $1",
-		quote(c.Payload), quote(c.Sequence), bytesBefore, t.Name, and(t.pending(), out))
+		quote(c.Payload), quote(c.Sequence), bytesBefore, t.Name, and(quote(c.Sequence)+" > $3::int8", t.pending(), out))
 	return fmt.Sprintf("SELECT %s FROM (%s) AS outbox WHERE coalesce(%s, 0) <= $2 ORDER BY %s", strings.Join(exprs, ", "), first, bytesBefore, quote(c.Sequence))
 }
 

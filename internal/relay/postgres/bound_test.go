@@ -1,0 +1,194 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"pgregory.net/rapid"
+)
+
+// writer is one transaction after another, beside those of other writers, that insert
+// rows of one key.
+type writer struct {
+	conn *pgx.Conn
+	key  string
+	open bool
+	rows []int64 // in its transaction
+}
+
+// Whatever is written, committed late or rolled back, acknowledged, given up or set
+// back: every row that was committed is read, those of a key in their order, and none
+// that was acknowledged again. The bound of reads follows, and gains nothing of that.
+func TestReadsOfAnyWriters(t *testing.T) {
+	t.Parallel()
+	memory := &Memory{}
+	source, db := newSource(t, memory, 3)
+	if !source.table.numbers {
+		t.Fatal("the table gives out its numbers itself")
+	}
+	var writers []*writer
+	for i := range 3 {
+		conn, err := pgx.Connect(t.Context(), db.Config().ConnString())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close(context.Background()) })
+		writers = append(writers, &writer{conn: conn, key: fmt.Sprint("key-", i)})
+	}
+	bounds := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		exec(t, db, "TRUNCATE outbox") // numbers go on
+		*memory = Memory{table: memory.table}
+		source = NewSource(source.session, source.table, pollingOf(3), source.encoder, memory, source.watch)
+		committed := map[string][]int64{}
+		acknowledged := map[string][]int64{}
+		keys := map[int64]string{} // by the row's number
+		var out []int64            // in the ledger
+		read := func() (n int) {
+			source.bound.asked = time.Time{} // look at the locks now
+			numbers, _ := source.next(t)
+			if source.bound.proven > 0 {
+				bounds++
+			}
+			out = append(out, numbers...)
+			return len(numbers)
+		}
+		// Of each key what comes first may be acknowledged before what comes after it.
+		acknowledge := func(n int) {
+			for _, number := range out[:n] {
+				at, _ := memory.ledger.Get(number)
+				acknowledged[keys[at.sequence]] = append(acknowledged[keys[at.sequence]], at.sequence)
+			}
+			source.Acknowledge(out[:n])
+			out = slices.Clone(out[n:])
+		}
+		end := func(w *writer, how string) {
+			exec(t, w.conn, how)
+			if how == "COMMIT" {
+				committed[w.key] = append(committed[w.key], w.rows...)
+			}
+			w.open, w.rows = false, nil
+		}
+		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
+			w := writers[rapid.IntRange(0, 2).Draw(rt, "writer")]
+			switch rapid.SampledFrom([]string{"insert", "insert", "commit", "rollback", "read", "read", "acknowledge", "rewind", "full"}).Draw(rt, "step") {
+			case "insert":
+				if !w.open {
+					exec(t, w.conn, "BEGIN")
+					w.open = true
+				}
+				var number int64
+				if err := w.conn.QueryRow(t.Context(), "INSERT INTO outbox (aggregateid) VALUES ($1) RETURNING seq", w.key).Scan(&number); err != nil {
+					t.Fatal(err)
+				}
+				w.rows = append(w.rows, number)
+				keys[number] = w.key
+			case "commit":
+				if w.open {
+					end(w, "COMMIT")
+				}
+			case "rollback":
+				if w.open {
+					end(w, "ROLLBACK")
+				}
+			case "read":
+				read()
+			case "acknowledge":
+				acknowledge(rapid.IntRange(0, len(out)).Draw(rt, "acknowledged"))
+			case "rewind":
+				source.Rewind()
+				out = nil
+			case "full":
+				source.bound.looked = time.Time{}
+			}
+		}
+		for _, w := range writers {
+			if w.open {
+				end(w, "COMMIT")
+			}
+		}
+		source.Rewind()
+		out = nil
+		for read() > 0 { // with the bound that it has
+			acknowledge(len(out))
+		}
+		if diff := cmp.Diff(committed, acknowledged); diff != "" {
+			rt.Fatalf("read (-committed +read):\n%s", diff)
+		}
+	})
+	if bounds == 0 {
+		t.Error("no read had a bound")
+	}
+}
+
+// A transaction that has taken a number and is not over keeps the bound below it.
+func TestBoundWaitsForWriters(t *testing.T) {
+	t.Parallel()
+	source, db := newSource(t, &Memory{}, 100)
+	late, err := pgx.Connect(t.Context(), db.Config().ConnString())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer late.Close(context.Background())
+	next := func() {
+		source.bound.asked = time.Time{}
+		numbers, _ := source.next(t)
+		source.Acknowledge(numbers)
+	}
+	exec(t, db, "INSERT INTO outbox DEFAULT VALUES")
+	next()
+	next()
+	if source.bound.proven != 1 {
+		t.Errorf("the bound is %d, want 1", source.bound.proven)
+	}
+	exec(t, late, "BEGIN")
+	exec(t, late, "INSERT INTO outbox DEFAULT VALUES")
+	exec(t, db, "INSERT INTO outbox SELECT FROM generate_series(1, 5)")
+	for range 3 {
+		next()
+	}
+	if source.bound.proven != 1 {
+		t.Errorf("while another transaction has number 2 the bound is %d, want 1", source.bound.proven)
+	}
+	exec(t, late, "COMMIT")
+	next()
+	next()
+	next()
+	if source.bound.proven != 7 {
+		t.Errorf("the bound is %d, want 7", source.bound.proven)
+	}
+}
+
+// Where somebody else may give numbers, there is no bound.
+func TestNumbersOfOthers(t *testing.T) {
+	t.Parallel()
+	for name, ddl := range map[string]string{
+		"by default":  "ALTER TABLE outbox ALTER seq SET GENERATED BY DEFAULT",
+		"downwards":   "ALTER TABLE outbox ALTER seq SET INCREMENT -1",
+		"in a circle": "ALTER TABLE outbox ALTER seq SET CYCLE",
+		"a trigger":   "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$; CREATE TRIGGER f BEFORE INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION f()",
+		"no identity": "ALTER TABLE outbox ALTER seq DROP IDENTITY",
+		"as it is":    "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			source, db := newSource(t, &Memory{}, 10)
+			if ddl != "" {
+				exec(t, db, ddl)
+			}
+			found, err := source.session.inspect(t.Context(), outboxOf(10))
+			if err != nil {
+				t.Fatal(err)
+			}
+			is, err := source.session.givesOutNumbers(t.Context(), found, "seq")
+			if err != nil || is != (ddl == "") {
+				t.Errorf("%t, %v", is, err)
+			}
+		})
+	}
+}
