@@ -560,6 +560,28 @@ func TestPoisonBlocks(t *testing.T) {
 	})
 }
 
+// A row that can never be published is tried again with pauses, also behind others of
+// its topic that fly with it.
+func TestPoisonIsTriedAgainWithPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := &memorySource{
+			rows: numbers(1, 9), batch: 10, poison: map[int]error{4: errors.New("no JSON")},
+			topic: func(row int) string { return strconv.Itoa(row % 2) },
+		}
+		_, stop := run(t, source, &memorySink{delay: time.Millisecond})
+		pass(10 * time.Second)
+		if n := len(source.blockedRows()); n < 8 || n > 16 {
+			t.Errorf("it was tried %d times in ten seconds", n)
+		}
+		settled := source.settledRows()
+		slices.Sort(settled)
+		if diff := cmp.Diff([]int{1, 2, 3, 5, 7, 9}, settled); diff != "" {
+			t.Errorf("settled (-want +got):\n%s", diff)
+		}
+		stop()
+	})
+}
+
 // A record that is known to be too large blocks before anything behind it is
 // produced.
 func TestRecordTooLargeIsNotProduced(t *testing.T) {

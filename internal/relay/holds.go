@@ -45,7 +45,7 @@ func (h holds) search(topic string, suspects int) {
 // says whether others wait for that.
 func (h holds) passed(topic string, n int) (held bool) {
 	one := h[topic]
-	if one == nil {
+	if one == nil || !one.until.IsZero() { // it was held while they flew
 		return false
 	}
 	if one.suspects > n {

@@ -129,6 +129,8 @@ func TestTopicRecreated(t *testing.T) {
 	if problem := r.awaitPhase(config.Failing).Problem; problem.Reason != kafkasink.TopicNotFound {
 		t.Errorf("problem: %+v", problem)
 	}
+	// A producer that knew the topic is of no use: another one waits for it.
+	env.Until(t, "another producer", func() bool { return strings.Contains(r.logs.String(), "cannot relay") })
 	p.createTopic(p.topic, nil)
 	env.Until(t, "the other rows to be settled", func() bool { return p.pending("true") == 0 })
 	want := upTo(20)[10:]

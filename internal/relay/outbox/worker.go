@@ -149,7 +149,11 @@ func (w *worker) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { sink.Close() }() // before the lock is free, so that nothing in flight outlives it
+	defer func() { // before the lock is free, so that nothing in flight outlives it
+		if sink != nil {
+			sink.Close()
+		}
+	}()
 	if err := w.lock(ctx, db); err != nil {
 		return err
 	}
@@ -235,6 +239,10 @@ func (w *worker) lock(ctx context.Context, db *postgres.Session) error {
 	var looked time.Time
 	for standby := false; ; standby = true {
 		locked, err := db.TryLock(context.WithoutCancel(ctx), schema+"."+name)
+		if locked && standby {
+			// Whoever had the lock has published and settled what this worker owed.
+			w.memory = postgres.Memory{}
+		}
 		if err != nil || locked {
 			return err
 		}
