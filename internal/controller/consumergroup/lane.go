@@ -63,6 +63,9 @@ func (r *Reconciler) lane(ctx context.Context, group *v1alpha1.ConsumerGroup, pl
 	if err := halt.Together(unread...); err != nil {
 		return err
 	}
+	if err := notShown(read, found); err != nil {
+		return err
+	}
 	var width int32
 	for _, topic := range slices.Concat(read, found) {
 		width = max(width, topic.Partitions)
@@ -89,6 +92,17 @@ func (r *Reconciler) lane(ctx context.Context, group *v1alpha1.ConsumerGroup, pl
 	}
 	lane.Depth = depthOf(ctx, place, lane.Topic)
 	return taken(group, place, follows, waits)
+}
+
+// notShown returns the halt of a group whose lane is still to be made while the
+// brokers do not show one of its sources, which has just been made: the lane would
+// have too few partitions, and growing it moves keys.
+func notShown(sources, lane []kafka.Topic) error {
+	missing := func(topic kafka.Topic) bool { return !topic.Exists }
+	if at := slices.IndexFunc(sources, missing); at >= 0 && slices.ContainsFunc(lane, missing) {
+		return halt.Progress("the brokers do not show topic %q yet, whose partitions decide how many the dead letter topics get", sources[at].Name)
+	}
+	return nil
 }
 
 // taken returns the halt of a group while the retry workers have not read yet what

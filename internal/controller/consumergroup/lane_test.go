@@ -5,7 +5,34 @@ import (
 
 	"github.com/weir-dev/weir/api/v1alpha1"
 	"github.com/weir-dev/weir/internal/controller/estate"
+	"github.com/weir-dev/weir/internal/kafka"
 )
+
+// A lane is not made while the brokers do not show a source; one that is there goes on
+// whatever becomes of its sources.
+func TestLaneWaitsForItsSources(t *testing.T) {
+	t.Parallel()
+	shown := []kafka.Topic{{Name: "orders", Exists: true}, {Name: "payments", Exists: true}}
+	late := []kafka.Topic{shown[0], {Name: "payments"}}
+	none, some := []kafka.Topic{{Name: "failed"}, {Name: "retry"}}, []kafka.Topic{{Name: "failed", Exists: true}, {Name: "retry"}}
+	for _, test := range []struct {
+		sources, lane []kafka.Topic
+		want          string
+	}{
+		{shown, none, ""},
+		{late, shown, ""},
+		{late, none, `the brokers do not show topic "payments" yet, whose partitions decide how many the dead letter topics get`},
+		{late, some, `the brokers do not show topic "payments" yet, whose partitions decide how many the dead letter topics get`},
+	} {
+		got := ""
+		if err := notShown(test.sources, test.lane); err != nil {
+			got = err.Error()
+		}
+		if got != test.want {
+			t.Errorf("sources %+v, lane %+v: %q, want %q", test.sources, test.lane, got, test.want)
+		}
+	}
+}
 
 // A lane takes what its sources take, with the headers that come on top; Kafka's
 // own limit is an int32.
