@@ -1,6 +1,9 @@
 package relay
 
-import "iter"
+import (
+	"iter"
+	"slices"
+)
 
 // Ledger is what a source has handed out and not settled, in order. It outlives
 // the sessions of its source, so that nothing that was acknowledged is published
@@ -9,8 +12,6 @@ import "iter"
 type Ledger[T any] struct {
 	first   int64 // the number of entries[0]
 	entries []ledgerEntry[T]
-	out     int // entries that are handed out
-	owed    int // entries that were acknowledged
 }
 
 type ledgerEntry[T any] struct {
@@ -32,7 +33,6 @@ func (l *Ledger[T]) HandOut(value T) int64 {
 		l.first = 1
 	}
 	l.entries = append(l.entries, ledgerEntry[T]{value, handedOut})
-	l.out++
 	return l.first + int64(len(l.entries)) - 1
 }
 
@@ -49,8 +49,6 @@ func (l *Ledger[T]) Get(number int64) (value T, ok bool) {
 func (l *Ledger[T]) Acknowledge(number int64) {
 	if e := l.entry(number); e != nil && e.state == handedOut {
 		e.state = acknowledged
-		l.out--
-		l.owed++
 	}
 }
 
@@ -58,7 +56,6 @@ func (l *Ledger[T]) Acknowledge(number int64) {
 func (l *Ledger[T]) Settled(number int64) {
 	if e := l.entry(number); e != nil && e.state == acknowledged {
 		e.state = finished
-		l.owed--
 		l.trim()
 	}
 }
@@ -70,7 +67,6 @@ func (l *Ledger[T]) Rewind() {
 			l.entries[i].state = finished
 		}
 	}
-	l.out = 0
 	l.trim()
 }
 
@@ -83,21 +79,13 @@ func (l *Ledger[T]) Out() iter.Seq2[int64, T] { return l.in(handedOut) }
 // All are the items that are handed out or owed, in order.
 func (l *Ledger[T]) All() iter.Seq2[int64, T] { return l.in(handedOut, acknowledged) }
 
-// Len is how many items are handed out, and how many are owed.
-func (l *Ledger[T]) Len() (out, owed int) { return l.out, l.owed }
-
 func (l *Ledger[T]) in(states ...entryState) iter.Seq2[int64, T] {
 	return func(yield func(int64, T) bool) {
 		first, entries := l.first, l.entries // which may be trimmed meanwhile
 		for i := range entries {
 			e := &entries[i]
-			for _, state := range states {
-				if e.state == state {
-					if !yield(first+int64(i), e.value) {
-						return
-					}
-					break // it may have another state now
-				}
+			if slices.Contains(states, e.state) && !yield(first+int64(i), e.value) {
+				return
 			}
 		}
 	}

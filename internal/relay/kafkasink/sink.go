@@ -10,6 +10,8 @@ package kafkasink
 
 import (
 	"context"
+	"iter"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -125,23 +127,22 @@ func (s *Sink) Send(ctx context.Context, records []*kgo.Record, done func(i int,
 	if len(records) == 1 && s.Alone(records[0]) {
 		client = s.wide
 	}
-	if s.options.Shared || client == s.wide {
-		for i, record := range records {
-			client.Produce(ctx, record, func(_ *kgo.Record, err error) { done(i, err) })
-		}
-		return
+	whole := !s.options.Shared && client == s.client
+	if whole {
+		s.flushing.Lock()
+		s.ready.reset(len(records))
 	}
-	s.flushing.Lock()
-	s.ready.reset(len(records))
 	for i, record := range records {
-		s.client.Produce(ctx, record, func(_ *kgo.Record, err error) {
-			if err != nil {
+		client.Produce(ctx, record, func(_ *kgo.Record, err error) {
+			if whole && err != nil {
 				s.ready.count("")
 			}
 			done(i, err)
 		})
 	}
-	go s.flush(ctx)
+	if whole {
+		go s.flush(ctx)
+	}
 }
 
 // flush sends what is buffered, once all of it is: the records of a topic that the
@@ -155,7 +156,7 @@ func (s *Sink) flush(ctx context.Context) {
 	}
 	// The client shows a Flush the partitions of a topic that it did not know a
 	// moment after their records have come to them.
-	for _, topic := range s.ready.of() {
+	for topic := range s.ready.of() {
 		for !s.knows(topic) && ctx.Err() == nil {
 			time.Sleep(time.Millisecond)
 		}
@@ -173,21 +174,21 @@ type counter struct {
 	mu     sync.Mutex
 	left   int
 	done   chan struct{}
-	topics []string // of the records that are in the client's hands, each once
+	topics map[string]struct{} // of the records that are in the client's hands
 }
 
 func (c *counter) reset(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.left, c.done, c.topics = n, make(chan struct{}), nil
+	c.left, c.done, c.topics = n, make(chan struct{}), map[string]struct{}{}
 }
 
 // count counts a record of a topic; empty where it has failed.
 func (c *counter) count(topic string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if topic != "" && !slices.Contains(c.topics, topic) {
-		c.topics = append(c.topics, topic)
+	if topic != "" {
+		c.topics[topic] = struct{}{}
 	}
 	if c.left--; c.left == 0 {
 		close(c.done)
@@ -201,10 +202,11 @@ func (c *counter) all() <-chan struct{} {
 	return c.done
 }
 
-func (c *counter) of() []string {
+// of are the topics, in no order.
+func (c *counter) of() iter.Seq[string] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.topics
+	return maps.Keys(maps.Clone(c.topics))
 }
 
 // partitionedHook counts records that are ready to be sent.

@@ -80,11 +80,7 @@ func TestRowsThatCannotBeSettled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPipeline(t, test.change...)
-			left := "true"
-			if test.change != nil {
-				p.markColumns()
-				left = "status <> 'SENT'"
-			}
+			left := p.settling()
 			p.insert("a", 1, rows)
 			end := test.spoil(p)
 			r := p.start()

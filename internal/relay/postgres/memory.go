@@ -56,7 +56,7 @@ func (p *places) args() []any {
 	return []any{p.sequences, p.ids}
 }
 
-// half are the first or the second half of the rows.
+// halves are the rows cut in two.
 func (p *places) halves() (first, second places) {
 	n := len(p.numbers) / 2
 	first = places{numbers: p.numbers[:n], sequences: p.sequences[:n]}

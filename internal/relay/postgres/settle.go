@@ -37,14 +37,17 @@ type owed struct {
 }
 
 // due are the rows that are owed and for which nothing is known that keeps them.
-func (s *Source) due() places {
-	var due places
+func (s *Source) due() places { return s.owing(false) }
+
+// owing are the rows that are owed and stuck, or those that are not.
+func (s *Source) owing(stuck bool) places {
+	var all places
 	for number, at := range s.memory.ledger.Owed() {
-		if _, stuck := s.owed.stuck[number]; !stuck {
-			due.add(number, at, s.table.uniqueSequence)
+		if _, is := s.owed.stuck[number]; is == stuck {
+			all.add(number, at, s.table.uniqueSequence)
 		}
 	}
-	return due
+	return all
 }
 
 // settleStuck tries again, from time to time, to settle what could not be settled.
@@ -52,13 +55,7 @@ func (s *Source) settleStuck(ctx context.Context) error {
 	if len(s.owed.stuck) == 0 || time.Now().Before(s.owed.until) {
 		return nil
 	}
-	var stuck places
-	for number, at := range s.memory.ledger.Owed() {
-		if _, is := s.owed.stuck[number]; is {
-			stuck.add(number, at, s.table.uniqueSequence)
-		}
-	}
-	return s.settleCarefully(ctx, stuck)
+	return s.settleCarefully(ctx, s.owing(true))
 }
 
 func (s *Source) owesTooMuch() bool { return len(s.owed.stuck) >= mostOwed }
@@ -257,10 +254,9 @@ func (s *Source) refused(answer *pgconn.PgError) *relay.Problem {
 // ineffective is the problem of rows that are there after a statement that settled
 // them, with what may keep them.
 func (s *Source) ineffective(ctx context.Context) (*relay.Problem, error) {
-	const event = 1 << 3 // TRIGGER_TYPE_DELETE of pg_trigger.h; UPDATE is 1 << 4
-	bits := event
+	event, rule := 1<<3, "4" // DELETE, in pg_trigger.h and as pg_rewrite.ev_type
 	if s.table.mark {
-		bits = 1 << 4
+		event, rule = 1<<4, "2" // UPDATE
 	}
 	rows, err := s.session.conn.Query(ctx, `
 		SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', $1::text, tgname) FROM pg_trigger
@@ -268,7 +264,7 @@ func (s *Source) ineffective(ctx context.Context) (*relay.Problem, error) {
 		UNION ALL
 		SELECT format('DROP RULE %I ON %s', rulename, $1::text) FROM pg_rewrite
 		WHERE ev_class = $2 AND is_instead AND ev_type = $4`,
-		s.table.Name, s.table.oid, bits, map[bool]string{false: "4", true: "2"}[s.table.mark])
+		s.table.Name, s.table.oid, event, rule)
 	if err != nil {
 		return nil, s.readError(err)
 	}

@@ -3,7 +3,6 @@ package retry
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -247,29 +246,6 @@ func (l *lane) take(now time.Time) (items []relay.Item, due time.Time) {
 	return items, due
 }
 
-// move returns the record that r becomes, and where that goes. Key and value
-// are r's own.
-func (s step) move(r *kgo.Record, now time.Time) (moved *kgo.Record, to string) {
-	moved = &kgo.Record{Key: r.Key, Value: r.Value, Timestamp: now}
-	if s.wait > 0 && s.bury {
-		moved.Topic = deadletter.DLT(s.rules.Group)
-		moved.Headers = kgoHeaders(deadletter.Bury(s.rules.Group, headersOf(r), r.Timestamp, now))
-		return moved, toDLT
-	}
-	if s.wait > 0 {
-		moved.Topic, moved.Headers = deadletter.Retry(s.rules.Group), r.Headers
-		return moved, toRetry
-	}
-	decision := deadletter.Judge(s.rules, headersOf(r), r.Timestamp, now, rand.Float64())
-	moved.Headers = kgoHeaders(decision.Headers)
-	if decision.Wait == 0 {
-		moved.Topic = deadletter.DLT(s.rules.Group)
-		return moved, toDLT
-	}
-	moved.Topic = deadletter.Wait(s.rules.Group, decision.Wait)
-	return moved, toWait
-}
-
 // entry is the one with a number. l.mu is held.
 func (l *lane) entry(number int64) *entry { return &l.queue[number-l.first] }
 
@@ -341,28 +317,4 @@ const recordRefused = "RecordRefused"
 
 func (at topicPartition) set() map[string][]int32 {
 	return map[string][]int32{at.topic: {at.partition}}
-}
-
-func headersOf(r *kgo.Record) []deadletter.Header {
-	headers := make([]deadletter.Header, len(r.Headers))
-	for i, header := range r.Headers {
-		headers[i] = deadletter.Header(header)
-	}
-	return headers
-}
-
-func kgoHeaders(headers []deadletter.Header) []kgo.RecordHeader {
-	all := make([]kgo.RecordHeader, len(headers))
-	for i, header := range headers {
-		all[i] = kgo.RecordHeader(header)
-	}
-	return all
-}
-
-func size(r *kgo.Record) int {
-	n := recordOverhead + len(r.Key) + len(r.Value)
-	for _, header := range r.Headers {
-		n += len(header.Key) + len(header.Value)
-	}
-	return n
 }

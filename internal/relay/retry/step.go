@@ -1,7 +1,10 @@
 package retry
 
 import (
+	"math/rand/v2"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-dev/weir/internal/deadletter"
 	"github.com/weir-dev/weir/internal/relay/config"
@@ -90,4 +93,27 @@ func read(g config.RetryGroup) []string {
 		}
 	}
 	return topics
+}
+
+// move returns the record that r becomes, and where that goes. Key and value
+// are r's own.
+func (s step) move(r *kgo.Record, now time.Time) (moved *kgo.Record, to string) {
+	moved = &kgo.Record{Key: r.Key, Value: r.Value, Timestamp: now}
+	if s.wait > 0 && s.bury {
+		moved.Topic = deadletter.DLT(s.rules.Group)
+		moved.Headers = kgoHeaders(deadletter.Bury(s.rules.Group, headersOf(r), r.Timestamp, now))
+		return moved, toDLT
+	}
+	if s.wait > 0 {
+		moved.Topic, moved.Headers = deadletter.Retry(s.rules.Group), r.Headers
+		return moved, toRetry
+	}
+	decision := deadletter.Judge(s.rules, headersOf(r), r.Timestamp, now, rand.Float64())
+	moved.Headers = kgoHeaders(decision.Headers)
+	if decision.Wait == 0 {
+		moved.Topic = deadletter.DLT(s.rules.Group)
+		return moved, toDLT
+	}
+	moved.Topic = deadletter.Wait(s.rules.Group, decision.Wait)
+	return moved, toWait
 }
